@@ -1,0 +1,17 @@
+import type { Options } from 'tsup';
+
+export interface LibraryOptions {
+  /** Entry files, relative to the package: each becomes `dist/NAME.js` and `dist/NAME.d.ts`. */
+  readonly entry: readonly string[];
+  /** Bare specifiers to bundle although nothing declares them as ours, as regular expressions. */
+  readonly bundle?: readonly RegExp[];
+  /** Relative imports to leave as they are, because another build of the package writes them. */
+  readonly keep?: readonly string[];
+  /** Whether this build writes declarations (default true). */
+  readonly types?: boolean;
+  /** esbuild plugins. */
+  readonly plugins?: Options['esbuildPlugins'];
+}
+
+/** The one tsup configuration: ESM for Node 20 and current browsers, declarations, source maps. */
+export function library(options: LibraryOptions): Options;

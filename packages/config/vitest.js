@@ -1,0 +1,26 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** The one vitest configuration of the workspace; see vitest.d.ts. */
+export function workspace(root) {
+  const conditions = ['@tenon-ml/source', 'module', 'node', 'import', 'default'];
+  const members = ['packages', 'apps'].flatMap((group) =>
+    readdirSync(join(root, group))
+      .filter((name) => existsSync(join(root, group, name, 'package.json')))
+      .map((name) => ({ name, root: join(root, group, name), include: ['test/**/*.test.ts'] })),
+  );
+  members.push({ name: 'tests', root: join(root, 'tests'), include: ['**/*.test.ts'] });
+  return {
+    resolve: { conditions },
+    ssr: { resolve: { conditions } },
+    test: {
+      passWithNoTests: true,
+      testTimeout: 30_000,
+      hookTimeout: 30_000,
+      projects: members.map((member) => ({
+        extends: true,
+        test: { ...member, exclude: ['**/node_modules/**', '**/dist/**'] },
+      })),
+    },
+  };
+}

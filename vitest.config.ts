@@ -1,0 +1,3 @@
+import { workspace } from '@tenon-ml/config/vitest';
+
+export default workspace(import.meta.dirname);
