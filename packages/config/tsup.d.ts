@@ -5,7 +5,7 @@ export interface LibraryOptions {
   readonly entry: readonly string[];
   /** Bare specifiers to bundle although nothing declares them as ours, as regular expressions. */
   readonly bundle?: readonly RegExp[];
-  /** Relative imports to leave as they are, because another build of the package writes them. */
+  /** Source files to leave as imports, because another build of the package makes them. */
   readonly keep?: readonly string[];
   /** Whether this build writes declarations (default true). */
   readonly types?: boolean;
@@ -15,3 +15,6 @@ export interface LibraryOptions {
 
 /** The one tsup configuration: ESM for Node 20 and current browsers, declarations, source maps. */
 export function library(options: LibraryOptions): Options;
+
+/** An esbuild plugin that bundles tfjs-core's gradients while tfjs-core itself stays external. */
+export { esbuildTfjsGradients } from './tfjs-gradients.js';

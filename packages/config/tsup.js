@@ -1,7 +1,11 @@
+import { basename, resolve } from 'node:path';
+
+export { esbuildTfjsGradients } from './tfjs-gradients.js';
+
 /** The one tsup configuration of the workspace; see tsup.d.ts for the options. */
 export function library({ entry, bundle = [], keep = [], types = true, plugins = [] }) {
   return {
-    entry: Object.fromEntries(entry.map((file) => [file.replace(/^src\//, '').replace(/\.ts$/, ''), file])),
+    entry: Object.fromEntries(entry.map((file) => [outputName(file), file])),
     format: 'esm',
     target: 'es2022',
     platform: 'neutral',
@@ -19,15 +23,27 @@ export function library({ entry, bundle = [], keep = [], types = true, plugins =
   };
 }
 
-/** Leaves the given relative specifiers untouched in the output. */
-function keepExternal(specifiers) {
+/** `src/node/index.ts` becomes `dist/node.js`: the output is flat, so relative imports in it hold from anywhere. */
+function outputName(file) {
+  return file
+    .replace(/^src\//, '')
+    .replace(/\.ts$/, '')
+    .replace(/\/index$/, '')
+    .replaceAll('/', '-');
+}
+
+/** Leaves imports of the given source files as imports of the files that another build makes of them. */
+function keepExternal(files) {
+  const kept = new Set(files.map((file) => resolve(file)));
   return {
     name: 'keep-external',
     setup(build) {
-      if (specifiers.length === 0) return;
-      build.onResolve({ filter: /^\./ }, ({ path, kind }) =>
-        kind !== 'entry-point' && specifiers.includes(path) ? { path, external: true } : undefined,
-      );
+      if (kept.size === 0) return;
+      build.onResolve({ filter: /^\./ }, ({ path, resolveDir, kind }) => {
+        const file = resolve(resolveDir, path).replace(/\.js$/, '.ts');
+        if (kind === 'entry-point' || !kept.has(file)) return undefined;
+        return { path: `./${basename(file, '.ts')}.js`, external: true };
+      });
     },
   };
 }

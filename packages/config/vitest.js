@@ -1,5 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { viteTfjsGradients } from './tfjs-gradients.js';
 
 /** The one vitest configuration of the workspace; see vitest.d.ts. */
 export function workspace(root) {
@@ -11,6 +12,7 @@ export function workspace(root) {
   );
   members.push({ name: 'tests', root: join(root, 'tests'), include: ['**/*.test.ts'] });
   return {
+    plugins: [viteTfjsGradients(join(root, 'packages/core'))],
     resolve: { conditions },
     ssr: { resolve: { conditions } },
     test: {

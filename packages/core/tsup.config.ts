@@ -1,5 +1,15 @@
-import { library } from '@tenon-ml/config/tsup';
+import { esbuildTfjsGradients, library } from '@tenon-ml/config/tsup';
 
-export default library({
-  entry: ['src/index.ts', 'src/node/index.ts'],
-});
+export default [
+  library({
+    entry: ['src/index.ts', 'src/node/index.ts'],
+    keep: ['src/gradients.ts'],
+  }),
+  // Apart, and under a name of its own, so that `sideEffects` can name the file that registers gradients.
+  library({
+    entry: ['src/gradients.ts'],
+    bundle: [/^@tensorflow\/tfjs-core\/dist\//],
+    plugins: [esbuildTfjsGradients(import.meta.dirname)],
+    types: false,
+  }),
+];
