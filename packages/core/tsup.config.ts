@@ -10,6 +10,5 @@ export default [
     entry: ['src/gradients.ts'],
     bundle: [/^@tensorflow\/tfjs-core\/dist\//],
     plugins: [esbuildTfjsGradients(import.meta.dirname)],
-    types: false,
   }),
 ];

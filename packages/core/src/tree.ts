@@ -113,11 +113,6 @@ export function treeZip<T, U, V>(
   return Object.fromEntries(left.map((name) => [name, zip(name)]));
 }
 
-/** The tree of `template` with the values that `lookup` has for its paths. */
-export function treeFill<T, U>(template: Tree<T>, lookup: (path: string, leaf: T) => U): Tree<U> {
-  return treeMap(template, (value, path) => lookup(path, value));
-}
-
 /** Nested objects from paths: `{ 'a.b': x }` becomes `{ a: { b: x } }`. Arrays come back as objects. */
 export function unflatten<T>(entries: Iterable<readonly [string, T]>): Params<T> {
   const root: { [name: string]: unknown } = {};

@@ -1,0 +1,275 @@
+import { Tensor } from '@tensorflow/tfjs-core';
+import type { Backend } from './backend.js';
+import { deviceDType } from './dtype.js';
+import { engineBackend, internals, runScope, withBackend } from './engine.js';
+import { TenonError } from './errors.js';
+import { rememberHostValue } from './host_values.js';
+import { isNdArray, type NdArray } from './ndarray.js';
+import { type Device, type Feed, type Host, isNode, type Tree, treeEntries, treeLeaves, treeMap } from './tree.js';
+
+export interface CompileOptions {
+  /** Where the function runs; it has been started with `init`. */
+  readonly backend: Backend;
+  /**
+   * Positions of arguments that the call may consume: their tensors are gone afterwards (unless it throws), and their
+   * memory is the outputs'. Parameters, optimizer state and the like: what the function replaces.
+   */
+  readonly donate?: readonly number[];
+  /** For messages; the function's own name by default. */
+  readonly name?: string;
+}
+
+/** How calls of a compiled function run. */
+export interface Explanation {
+  readonly mode: 'eager';
+  readonly reason: string;
+  readonly calls: number;
+}
+
+/** What `compile` returns: the function, callable with host values in the place of tensors. */
+export interface Compiled<Args extends readonly unknown[], Out> {
+  (...args: { [I in keyof Args]: Feed<Args[I]> }): Out;
+  /** Whether calls are replayed from a recording, and if not, why. */
+  explain(): Explanation;
+}
+
+/**
+ * A pure, synchronous function over trees of tensors, bound to a backend. Inside it there is nothing to dispose: what
+ * it makes is freed when it returns, but its outputs. Each output ends by being donated to a later call, by `read`,
+ * by `release`, or with its backend.
+ *
+ * NdArrays among the arguments are uploaded, and freed by the call. Donated arguments are consumed: using one again
+ * throws `TENSOR_CONSUMED`. Outputs never alias arguments or each other. A throw leaves the tensor count where it was,
+ * and donated arguments alive. Inside another compiled function, or under a gradient tape, it is just the function.
+ *
+ * Throws `IMPURE_FUNCTION` for a function that returns a Promise, or uses a tensor that it wasn't given.
+ */
+export function compile<Args extends readonly Tree<Tensor>[], Out extends Tree<Tensor>>(
+  f: (...args: Args) => Out,
+  options: CompileOptions,
+): Compiled<Args, Out> {
+  const { backend, donate = [] } = options;
+  const name = options.name || f.name || 'compiled function';
+  let calls = 0;
+
+  const call = (...args: Tree<Tensor | NdArray>[]): Out => {
+    if (isInScope()) return f(...(args.map((arg) => uploadWithin(arg)) as unknown as Args));
+    for (const [index, arg] of args.entries()) {
+      for (const [path, leaf] of treeEntries(arg)) checkArgument(leaf, `${name}, argument ${index + 1}`, path, backend);
+    }
+    const output = withBackend(backend, () =>
+      runScope(
+        name,
+        () => {
+          const first = nextTensorId();
+          const tensors = args.map((arg) => uploadWithin(arg));
+          const given = new Set(tensors.flatMap((tree) => treeLeaves<Tensor>(tree)));
+          const guard = calls === 0 ? guardCaptures(name, first, given) : undefined;
+          try {
+            return detach(f(...(tensors as unknown as Args)), given, name, first) as Out;
+          } finally {
+            guard?.();
+          }
+        },
+        (result) => treeLeaves<Tensor>(result),
+      ),
+    );
+    for (const index of donate) {
+      for (const leaf of treeLeaves<Tensor | NdArray>(args[index] ?? [])) if (leaf instanceof Tensor) consume(leaf, name);
+    }
+    calls++;
+    return output;
+  };
+
+  const explain = (): Explanation => ({
+    mode: 'eager',
+    reason: `the backend '${backend.name}' does not record: every call runs its ops one by one`,
+    calls,
+  });
+  return Object.assign(call, { explain }) as unknown as Compiled<Args, Out>;
+}
+
+/**
+ * The values of a tree of tensors, on the host. The tensors are freed, unless `keep` says otherwise; a failed read
+ * frees nothing.
+ */
+export async function read<T>(tree: T & Tree<Tensor>, options: { readonly keep?: boolean } = {}): Promise<Host<T>> {
+  const entries = treeEntries<Tensor>(tree);
+  for (const [path, tensor] of entries) checkAlive(tensor, 'read', path);
+  const values = await Promise.all(entries.map(([, tensor]) => download(tensor)));
+  if (!options.keep) for (const [, tensor] of entries) tensor.dispose();
+  let next = 0;
+  return treeMap<Tensor, NdArray>(tree, () => values[next++]) as unknown as Host<T>;
+}
+
+/** Host values as tensors on a backend, owned by the caller: for what is used by many calls. */
+export function upload<T extends Tree<NdArray>>(tree: T, backend: Backend): Device<T> {
+  for (const [path, leaf] of treeEntries<NdArray>(tree)) deviceDType(leaf.dtype, path || 'upload');
+  const instance = engineBackend(backend);
+  return withBackend(backend, () =>
+    treeMap<NdArray, Tensor>(tree, (leaf) => internals().keep(makeTensor(leaf, instance))),
+  ) as Device<T>;
+}
+
+/** Frees a tree of tensors whose values nobody wants. */
+export function release(tree: Tree<Tensor>): void {
+  for (const tensor of treeLeaves<Tensor>(tree)) tensor.dispose();
+}
+
+const consumers = new WeakMap<Tensor, string>();
+
+function consume(tensor: Tensor, by: string): void {
+  if (!tensor.isDisposed) tensor.dispose();
+  consumers.set(tensor, by);
+}
+
+// Inside a scope of ours or under a tape a compiled function is inlined; tfjs's own tidy alone doesn't count.
+function isInScope(): boolean {
+  const tfjs = internals();
+  return tfjs.state.gradientDepth > 0 || Object.hasOwn(tfjs, 'keep');
+}
+
+function uploadWithin(tree: Tree<Tensor | NdArray>): Tree<Tensor> {
+  return treeMap(tree, (leaf) => (isNdArray(leaf) ? makeTensor(leaf) : (leaf as Tensor)));
+}
+
+function makeTensor(array: NdArray, backend?: ReturnType<typeof engineBackend>): Tensor {
+  const dtype = deviceDType(array.dtype);
+  // A copy: backends may keep the array they are given, and the caller's may change.
+  const values =
+    dtype === 'int32'
+      ? Int32Array.from(array.data as Int32Array)
+      : dtype === 'bool'
+        ? Uint8Array.from(array.data as Uint8Array)
+        : Float32Array.from(array.data as Float32Array);
+  const tensor = internals().makeTensor(values, array.shape, dtype, backend);
+  rememberHostValue(tensor, array);
+  return tensor;
+}
+
+async function download(tensor: Tensor): Promise<NdArray> {
+  const { dtype, shape } = tensor;
+  const values = await tensor.data();
+  if (dtype === 'float32') return { dtype, shape: [...shape], data: Float32Array.from(values) };
+  if (dtype === 'int32') return { dtype, shape: [...shape], data: Int32Array.from(values) };
+  if (dtype === 'bool') return { dtype, shape: [...shape], data: Uint8Array.from(values) };
+  throw new TenonError({
+    code: 'DTYPE_MISMATCH',
+    where: 'read',
+    expected: 'a tensor of float32, int32 or bool',
+    got: dtype,
+    hint: 'Convert it inside the compiled function.',
+  });
+}
+
+function checkArgument(leaf: unknown, where: string, path: string, backend: Backend): void {
+  const at = path ? `${where}, ${path}` : where;
+  if (isNdArray(leaf)) {
+    deviceDType(leaf.dtype, at);
+    return;
+  }
+  if (!(leaf instanceof Tensor)) {
+    throw new TenonError({
+      code: 'INVALID_ARGUMENT',
+      where: at,
+      expected: 'a tensor or an NdArray',
+      got: leaf === null ? 'null' : typeof leaf,
+      hint: 'Numbers that change from step to step are passed as scalar(value).',
+    });
+  }
+  checkAlive(leaf, where, path);
+  const owner = internals().state.tensorInfo.get(leaf.dataId)?.backend;
+  if (owner !== engineBackend(backend)) {
+    throw new TenonError({
+      code: 'BACKEND_MISMATCH',
+      where: at,
+      expected: `a tensor on the backend '${backend.name}'`,
+      got: 'one on another backend',
+      hint: 'read() it there, and pass the NdArray here.',
+    });
+  }
+}
+
+function checkAlive(leaf: Tensor, where: string, path: string): void {
+  if (!leaf.isDisposed) return;
+  const by = consumers.get(leaf);
+  throw new TenonError({
+    code: 'TENSOR_CONSUMED',
+    where: path ? `${where}, ${path}` : where,
+    expected: 'a live tensor',
+    got: by ? `one that was donated to '${by}'` : 'one that was read or released',
+    hint: 'Use what the call returned in its place, or read with { keep: true }.',
+  });
+}
+
+/** Checks outputs, and clones those that alias an argument, each other, or a tensor from outside. */
+function detach(output: unknown, given: ReadonlySet<Tensor>, name: string, first: number): Tree<Tensor> {
+  if (output instanceof Promise) {
+    output.catch(() => {});
+    throw new TenonError({
+      code: 'IMPURE_FUNCTION',
+      where: name,
+      message: 'a compiled function must be synchronous, and this one returned a Promise',
+      hint: 'Read values outside: await read(step(…)).',
+    });
+  }
+  const seen = new Set<Tensor>();
+  return treeMap(output as Tree<unknown>, (leaf, path) => {
+    if (!(leaf instanceof Tensor)) {
+      throw new TenonError({
+        code: 'IMPURE_FUNCTION',
+        where: path ? `${name}, output ${path}` : name,
+        expected: 'trees (plain arrays and objects) of tensors as outputs',
+        got: describeLeaf(leaf),
+      });
+    }
+    if (leaf.isDisposed) {
+      throw new TenonError({
+        code: 'TENSOR_CONSUMED',
+        where: path ? `${name}, output ${path}` : name,
+        message: 'this output has been disposed inside the function',
+      });
+    }
+    if (!given.has(leaf) && leaf.id < first) throw captured(name, leaf);
+    const fresh = given.has(leaf) || seen.has(leaf) ? internals().clone(leaf) : leaf;
+    seen.add(fresh);
+    return fresh;
+  });
+}
+
+function describeLeaf(leaf: unknown): string {
+  if (leaf === undefined) return 'undefined';
+  if (isNdArray(leaf)) return 'an NdArray';
+  return isNode(leaf) || leaf === null ? String(leaf) : typeof leaf;
+}
+
+// Ids grow with every tensor made, so an id below the first of this call that isn't an argument's comes from outside.
+function nextTensorId(): number {
+  return (internals().constructor as unknown as { nextTensorId: number }).nextTensorId;
+}
+
+/** Makes every kernel call check, while the first call runs, that its inputs are arguments or were made inside. */
+function guardCaptures(name: string, first: number, given: ReadonlySet<Tensor>): () => void {
+  const tfjs = internals() as unknown as { runKernel?: (kernel: string, inputs: object, attrs?: object) => unknown };
+  const hadOwn = Object.hasOwn(tfjs, 'runKernel');
+  const original = tfjs.runKernel as NonNullable<typeof tfjs.runKernel>;
+  tfjs.runKernel = (kernel, inputs, attrs) => {
+    for (const input of Object.values(inputs).flat()) {
+      if (input instanceof Tensor && input.id < first && !given.has(input)) throw captured(name, input);
+    }
+    return original.call(tfjs, kernel, inputs, attrs);
+  };
+  return () => {
+    if (hadOwn) tfjs.runKernel = original;
+    else delete tfjs.runKernel;
+  };
+}
+
+function captured(name: string, tensor: Tensor): TenonError {
+  return new TenonError({
+    code: 'IMPURE_FUNCTION',
+    where: name,
+    message: `a compiled function uses a tensor of shape [${tensor.shape.join(', ')}] that it wasn't given`,
+    hint: 'Pass it as an argument: what is captured from outside would be frozen into a recording.',
+  });
+}

@@ -1,0 +1,151 @@
+import { engine, type KernelBackend, type Tensor } from '@tensorflow/tfjs-core';
+import type { Backend } from './backend.js';
+import { TenonError } from './errors.js';
+
+/**
+ * What we use of tfjs's engine that its types hide. The version of tfjs-core is pinned, and `test/engine.test.ts`
+ * fails if one of these goes away.
+ */
+interface EngineInternals {
+  backendName: string | null;
+  backendInstance: KernelBackend | null;
+  registry: { [name: string]: KernelBackend };
+  state: {
+    numTensors: number;
+    activeTape: { saved: Tensor[] }[] | null;
+    gradientDepth: number;
+    activeScope: object | null;
+    tensorInfo: WeakMap<object, { backend: KernelBackend }>;
+  };
+  keep(tensor: Tensor): Tensor;
+  clone(tensor: Tensor): Tensor;
+  track(tensor: Tensor): Tensor;
+  startScope(name?: string): void;
+  endScope(result?: unknown): void;
+  makeTensor(values: unknown, shape: readonly number[], dtype: string, backend?: KernelBackend): Tensor;
+  initializeBackend(name: string): { success: boolean | Promise<boolean>; asyncInit: boolean };
+  setupRegisteredKernels(): void;
+  gradients(
+    f: () => Tensor,
+    xs: readonly Tensor[],
+    dy: Tensor | undefined,
+    allowNoGradients: boolean,
+  ): { value: Tensor; grads: (Tensor | undefined)[] };
+}
+
+export function internals(): EngineInternals {
+  return engine() as unknown as EngineInternals;
+}
+
+/** The number of tensors alive in this process, on all backends: for leak checks. */
+export function tensorCount(): number {
+  return internals().state.numTensors;
+}
+
+/** Starts a backend that is registered with tfjs, and leaves the active one as it was. */
+export async function startEngineBackend(name: string): Promise<void> {
+  if (!engine().backendNames().includes(name)) {
+    throw new TenonError({
+      code: 'BACKEND_UNAVAILABLE',
+      where: name,
+      message: `tfjs knows no backend '${name}'`,
+      hint: `Import its package first, for example '@tensorflow/tfjs-backend-${name}'.`,
+    });
+  }
+  const tfjs = internals();
+  if (tfjs.registry[name]) return;
+  const { success, asyncInit } = tfjs.initializeBackend(name);
+  if (!(asyncInit ? await success : success)) {
+    throw new TenonError({
+      code: 'BACKEND_UNAVAILABLE',
+      where: name,
+      message: `the tfjs backend '${name}' did not start`,
+      hint: "tfjs's own message is on the console.",
+    });
+  }
+  asActive(name, () => tfjs.setupRegisteredKernels());
+}
+
+/** tfjs's object for a backend that has been started. Throws `BACKEND_UNAVAILABLE` for one that has not. */
+export function engineBackend(backend: Backend): KernelBackend {
+  const instance = internals().registry[backend.engineName];
+  if (instance) return instance;
+  throw new TenonError({
+    code: 'BACKEND_UNAVAILABLE',
+    where: backend.name,
+    message: 'this backend has not been started, or was disposed',
+    hint: 'Call `await backend.init()` first.',
+  });
+}
+
+/** Runs `f` with a backend as tfjs's active one, whatever was active before; synchronous, so nobody else sees it. */
+export function withBackend<T>(backend: Backend, f: () => T): T {
+  engineBackend(backend);
+  return asActive(backend.engineName, f);
+}
+
+function asActive<T>(name: string, f: () => T): T {
+  const tfjs = internals();
+  const { backendName, backendInstance } = tfjs;
+  tfjs.backendName = name;
+  tfjs.backendInstance = tfjs.registry[name];
+  try {
+    return f();
+  } finally {
+    tfjs.backendName = backendName;
+    tfjs.backendInstance = backendInstance;
+  }
+}
+
+/** Gives a kept tensor to the scope around, which frees it unless it is returned; outside of any, to the caller. */
+export function handOver(tensor: Tensor): void {
+  (tensor as { kept: boolean }).kept = false;
+  internals().track(tensor);
+}
+
+/** Whether a gradient tape is recording. */
+export function isRecordingGradients(): boolean {
+  return internals().state.gradientDepth > 0;
+}
+
+/**
+ * Runs `f` in a scope of its own and disposes everything it made but what `escaping` picks from its result.
+ *
+ * tfjs's `tidy` is not enough: what a gradient tape saves is "kept" and freed only by a backward pass that ends well,
+ * and a throw leaves the tape itself behind. So `keep` is watched while `f` runs, and everything kept is freed, on a
+ * throw too.
+ *
+ * Picked tensors are kept in turn: whoever gets them frees them.
+ */
+export function runScope<T>(name: string, f: () => T, escaping: (result: T) => readonly Tensor[]): T {
+  const tfjs = internals();
+  const { gradientDepth, activeTape } = tfjs.state;
+  const hadOwnKeep = Object.hasOwn(tfjs, 'keep');
+  const outerKeep = tfjs.keep;
+  const kept: Tensor[] = [];
+  tfjs.keep = (tensor) => {
+    kept.push(tensor);
+    return outerKeep.call(tfjs, tensor);
+  };
+  const restore = (): void => {
+    if (hadOwnKeep) tfjs.keep = outerKeep;
+    else delete (tfjs as Partial<EngineInternals>).keep;
+  };
+  let escaped: readonly Tensor[] = [];
+  tfjs.startScope(name);
+  try {
+    const result = f();
+    escaped = escaping(result);
+    return result;
+  } catch (error) {
+    tfjs.state.gradientDepth = gradientDepth;
+    tfjs.state.activeTape = gradientDepth === 0 ? null : activeTape;
+    throw error;
+  } finally {
+    restore();
+    for (const tensor of escaped) tfjs.keep(tensor);
+    tfjs.endScope();
+    const survivors = new Set(escaped);
+    for (const tensor of kept) if (!survivors.has(tensor) && !tensor.isDisposed) tensor.dispose();
+  }
+}

@@ -1,0 +1,26 @@
+import './gradients.js';
+
+export * from './backend.js';
+export * from './compile.js';
+export * from './context.js';
+export * from './dtype.js';
+export { tensorCount, withBackend } from './engine.js';
+export * from './errors.js';
+export * from './gradient.js';
+export * from './key.js';
+export * from './layer.js';
+export * from './loss.js';
+export * from './metric.js';
+export * from './ndarray.js';
+export * from './op.js';
+export * from './ops/cross_entropy.js';
+export * from './ops/random.js';
+export * from './optimizer.js';
+export * from './philox.js';
+export * from './registry.js';
+export * from './safetensors.js';
+export * from './spec.js';
+export * from './store.js';
+export * from './transform.js';
+export * from './tree.js';
+export * from './zip.js';

@@ -1,0 +1,142 @@
+import { randomUUID } from 'node:crypto';
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join, relative, resolve, sep } from 'node:path';
+import { TenonError } from '../errors.js';
+import { type ArtifactStore, checkPath, notFound } from '../store.js';
+
+/**
+ * A store over a folder, which is created by the first write.
+ *
+ * `write` writes a file beside the target, flushes it to the disk, renames it over the target and flushes the folder:
+ * a process that is killed, or a disk that runs full, leaves the old file or the new one. What such a death leaves
+ * behind (`.name.uuid.tmp`) is never listed, and the next write to the same path clears it away.
+ *
+ * Throws `NOT_FOUND`, `PERMISSION_DENIED`, `STORAGE_FULL`, `STORAGE_FAILED`.
+ */
+export function folderStore(path: string): ArtifactStore {
+  const root = resolve(path);
+  const store: ArtifactStore = {
+    location: root,
+    async read(name) {
+      const file = join(root, checkPath(name));
+      try {
+        return new Uint8Array(await readFile(file));
+      } catch (error) {
+        throw storageError(error, file, 'read', () => notFound(store, name, error));
+      }
+    },
+    async write(name, bytes) {
+      const file = join(root, checkPath(name));
+      const folder = dirname(file);
+      const stem = `.${name.split('/').at(-1)}.`;
+      const temporary = join(folder, `${stem}${randomUUID()}.tmp`);
+      try {
+        await mkdir(folder, { recursive: true });
+        await clearLeftovers(folder, stem);
+        await using(await open(temporary, 'wx'), async (handle) => {
+          await handle.writeFile(bytes);
+          await handle.sync();
+        });
+        await rename(temporary, file);
+        await flushFolder(folder);
+      } catch (error) {
+        await rm(temporary, { force: true }).catch(() => {});
+        throw storageError(error, file, 'write');
+      }
+    },
+    async append(name, bytes) {
+      const file = join(root, checkPath(name));
+      try {
+        await mkdir(dirname(file), { recursive: true });
+        await using(await open(file, 'a'), (handle) => handle.writeFile(bytes));
+      } catch (error) {
+        throw storageError(error, file, 'append to');
+      }
+    },
+    async list(prefix = '') {
+      try {
+        const entries = await readdir(root, { recursive: true, withFileTypes: true });
+        return entries
+          .filter((entry) => entry.isFile() && !isTemporary(entry.name))
+          .map((entry) => relative(root, join(entry.parentPath, entry.name)).split(sep).join('/'))
+          .filter((name) => name.startsWith(prefix))
+          .sort();
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+        throw storageError(error, root, 'list');
+      }
+    },
+    async remove(name) {
+      const file = join(root, checkPath(name));
+      await rm(file, { force: true }).catch((error) => {
+        throw storageError(error, file, 'remove');
+      });
+    },
+  };
+  return store;
+}
+
+function isTemporary(name: string): boolean {
+  return name.startsWith('.') && name.endsWith('.tmp');
+}
+
+/** Two processes don't write to one store: whatever temporary file lies here for this name belongs to a dead one. */
+async function clearLeftovers(folder: string, stem: string): Promise<void> {
+  const old = Date.now() - 60_000;
+  for (const name of await readdir(folder)) {
+    if (!name.startsWith(stem) || !isTemporary(name)) continue;
+    const file = join(folder, name);
+    // Young ones may be another write of this very process, still under way.
+    const info = await stat(file).catch(() => undefined);
+    if (info && info.mtimeMs < old) await rm(file, { force: true });
+  }
+}
+
+async function using<T>(handle: FileHandle, f: (handle: FileHandle) => Promise<T>): Promise<T> {
+  try {
+    return await f(handle);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Makes the rename last through a loss of power. Windows can't open folders, and needs no such thing. */
+async function flushFolder(folder: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  await using(await open(folder, 'r'), (handle) => handle.sync());
+}
+
+/** A file system's error as one of ours, with what to do. */
+export function storageError(error: unknown, file: string, verb: string, missing?: () => TenonError): unknown {
+  const cause = error as NodeJS.ErrnoException;
+  const where = file;
+  switch (cause?.code) {
+    case 'ENOENT':
+      return (
+        missing?.() ?? new TenonError({ code: 'NOT_FOUND', where, message: `this path does not exist, so I can't ${verb} it`, cause })
+      );
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return new TenonError({
+        code: 'PERMISSION_DENIED',
+        where,
+        message: `no permission to ${verb} this file (${cause.code})`,
+        hint: 'Change its permissions, or choose another folder.',
+        cause,
+      });
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return new TenonError({
+        code: 'STORAGE_FULL',
+        where,
+        message: `the disk is full (${cause.code}): this file was not written, and what was there before is untouched`,
+        hint: 'Free some space, or choose another folder.',
+        cause,
+      });
+    case undefined:
+      return error;
+    default:
+      return new TenonError({ code: 'STORAGE_FAILED', where, message: `could not ${verb} this file: ${cause.message}`, cause });
+  }
+}

@@ -1,0 +1,85 @@
+import { customGrad, engine, getKernel, type NamedAttrMap, type NamedTensorMap, type Tensor } from '@tensorflow/tfjs-core';
+import { internals } from './engine.js';
+import { hostValue } from './host_values.js';
+import type { NdArray } from './ndarray.js';
+
+/** Tensors by name: what an op takes. */
+export type OpInputs = { readonly [name: string]: Tensor };
+/** Constants of a call: part of what a recording is made of, so they don't change from step to step. */
+export type OpAttrs = { readonly [name: string]: number | string | boolean | readonly number[] };
+
+export interface OpDefinition<Inputs extends OpInputs, Attrs extends OpAttrs> {
+  /** The kernel's name: a backend that registers one under it (with tfjs's `registerKernel`) runs it. */
+  readonly name: string;
+  /** The op in plain tfjs ops: what it means, and what runs where a backend has no kernel. Or `host`. */
+  readonly reference?: (inputs: Inputs, attrs: Attrs) => Tensor;
+  /** The op as a function of host values, for what tfjs ops can't say; its result enters the step as an input. */
+  readonly host?: (inputs: { readonly [K in keyof Inputs]: NdArray }, attrs: Attrs) => NdArray;
+  /**
+   * Gradients with respect to the inputs that have one, given that of the output. `output` is what the forward pass
+   * gave. Absent: the op is differentiated through its reference, or, for a host op, is constant.
+   */
+  readonly gradient?: (dy: Tensor, saved: { inputs: Inputs; output: Tensor }, attrs: Attrs) => Partial<Record<keyof Inputs, Tensor>>;
+}
+
+/** An op: a pure function of tensors, with the constants of the call. */
+export type Op<Inputs extends OpInputs, Attrs extends OpAttrs> = (inputs: Inputs, attrs: Attrs) => Tensor;
+
+/**
+ * Declares an op that tfjs lacks or does slowly: its name, its meaning (`reference` or `host`) and its gradient.
+ * Backends bring kernels for it; tests hold each of them against the reference.
+ */
+export function defineOp<Inputs extends OpInputs, Attrs extends OpAttrs>(
+  definition: OpDefinition<Inputs, Attrs>,
+): Op<Inputs, Attrs> {
+  const { name, gradient } = definition;
+
+  const forward = (inputs: Inputs, attrs: Attrs): Tensor => {
+    const tfjs = engine();
+    if (getKernel(name, tfjs.backendName)) {
+      return tfjs.runKernel(name, inputs as unknown as NamedTensorMap, attrs as NamedAttrMap) as Tensor;
+    }
+    return reference(definition, inputs, attrs);
+  };
+  if (!gradient) return forward;
+
+  return (inputs, attrs) => {
+    const names = Object.keys(inputs);
+    const run = customGrad((...args) => {
+      const save = args.pop() as unknown as (tensors: Tensor[]) => void;
+      const given = args as unknown as Tensor[];
+      const output = forward(inputs, attrs);
+      save([...given, output]);
+      return {
+        value: output,
+        gradFunc: (dy: Tensor, saved: Tensor[]) => {
+          const savedInputs = Object.fromEntries(names.map((key, i) => [key, saved[i]])) as unknown as Inputs;
+          const grads = gradient(dy, { inputs: savedInputs, output: saved[names.length] }, attrs);
+          // tfjs frees the gradients one by one while it adds them up: none may be another's, or dy itself.
+          return names.map((key, i) => {
+            const grad = grads[key];
+            return grad ? internals().clone(grad) : zerosOf(saved[i]);
+          });
+        },
+      };
+    });
+    return run(...names.map((key) => inputs[key]));
+  };
+}
+
+/** The meaning of an op, whatever kernels there are: for conformance tests. */
+export function reference<Inputs extends OpInputs, Attrs extends OpAttrs>(
+  definition: OpDefinition<Inputs, Attrs>,
+  inputs: Inputs,
+  attrs: Attrs,
+): Tensor {
+  if (definition.reference) return definition.reference(inputs, attrs);
+  if (!definition.host) throw new TypeError(`The op ${definition.name} has neither a reference nor a host function.`);
+  const values = Object.fromEntries(Object.entries(inputs).map(([key, tensor]) => [key, hostValue(tensor)]));
+  const result = definition.host(values as { [K in keyof Inputs]: NdArray }, attrs);
+  return internals().makeTensor(result.data, result.shape, result.dtype);
+}
+
+function zerosOf(tensor: Tensor): Tensor {
+  return internals().makeTensor(new Float32Array(tensor.size), tensor.shape, 'float32');
+}

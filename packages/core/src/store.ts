@@ -1,0 +1,95 @@
+import { TenonError } from './errors.js';
+
+/**
+ * Where artifacts, checkpoints and logs are kept: files by relative path, with `/` between names. A node folder, the
+ * browser's own storage, memory, a zip.
+ */
+export interface ArtifactStore {
+  /** What it is, for messages: a folder's path, 'memory'. */
+  readonly location: string;
+  /** Throws `NOT_FOUND` for a path that doesn't exist. */
+  read(path: string): Promise<Uint8Array>;
+  /** Atomic: afterwards the file is the old one or the new one, whole, whenever the process dies. */
+  write(path: string, bytes: Uint8Array): Promise<void>;
+  /** Adds to the end, and creates the file; not atomic. */
+  append(path: string, bytes: Uint8Array): Promise<void>;
+  /** All paths that begin with `prefix`, sorted. */
+  list(prefix?: string): Promise<string[]>;
+  /** Removing what doesn't exist is no error. */
+  remove(path: string): Promise<void>;
+}
+
+/** Throws `INVALID_ARGUMENT` for a path that is absolute, empty, or climbs out of its store. */
+export function checkPath(path: string): string {
+  const names = path.split('/');
+  if (path !== '' && !path.includes('\\') && !path.includes('\0') && names.every((n) => n !== '' && n !== '.' && n !== '..')) {
+    return path;
+  }
+  throw new TenonError({
+    code: 'INVALID_ARGUMENT',
+    where: 'artifact store',
+    expected: "a relative path such as 'checkpoints/latest.json'",
+    got: JSON.stringify(path),
+  });
+}
+
+/** The error for a path that a store doesn't have. */
+export function notFound(store: Pick<ArtifactStore, 'location'>, path: string, cause?: unknown): TenonError {
+  return new TenonError({ code: 'NOT_FOUND', where: store.location, message: `there is no ${path} here`, cause });
+}
+
+/** Reads a file as UTF-8 text. */
+export async function readText(store: ArtifactStore, path: string): Promise<string> {
+  return new TextDecoder('utf-8', { fatal: false }).decode(await store.read(path));
+}
+
+/** Reads a file as JSON. Throws `ARTIFACT_INVALID` where it isn't. */
+export async function readJson(store: ArtifactStore, path: string): Promise<unknown> {
+  const text = await readText(store, path);
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new TenonError({
+      code: 'ARTIFACT_INVALID',
+      where: `${store.location}/${path}`,
+      expected: 'JSON',
+      got: `${text.length} characters that don't parse: ${(cause as Error).message}`,
+      cause,
+    });
+  }
+}
+
+/** Writes a value as JSON, indented for people. */
+export async function writeJson(store: ArtifactStore, path: string, value: unknown): Promise<void> {
+  await store.write(path, new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`));
+}
+
+/** A store in memory: for tests, and for artifacts on their way elsewhere. */
+export function memoryStore(initial: Iterable<readonly [string, Uint8Array]> = []): ArtifactStore {
+  const files = new Map<string, Uint8Array>();
+  for (const [path, bytes] of initial) files.set(checkPath(path), bytes.slice());
+  return {
+    location: 'memory',
+    async read(path) {
+      const bytes = files.get(checkPath(path));
+      if (!bytes) throw notFound(this, path);
+      return bytes.slice();
+    },
+    async write(path, bytes) {
+      files.set(checkPath(path), bytes.slice());
+    },
+    async append(path, bytes) {
+      const old = files.get(checkPath(path)) ?? new Uint8Array(0);
+      const grown = new Uint8Array(old.length + bytes.length);
+      grown.set(old);
+      grown.set(bytes, old.length);
+      files.set(path, grown);
+    },
+    async list(prefix = '') {
+      return [...files.keys()].filter((path) => path.startsWith(prefix)).sort();
+    },
+    async remove(path) {
+      files.delete(checkPath(path));
+    },
+  };
+}
