@@ -7,8 +7,8 @@ export interface LibraryOptions {
   readonly bundle?: readonly RegExp[];
   /** Source files to leave as imports, because another build of the package makes them. */
   readonly keep?: readonly string[];
-  /** Whether this build writes declarations (default true). */
-  readonly types?: boolean;
+  /** Whether this build empties `dist` first (default true): of several builds of a package, one does. */
+  readonly first?: boolean;
   /** esbuild plugins. */
   readonly plugins?: Options['esbuildPlugins'];
 }

@@ -3,7 +3,7 @@ import { basename, resolve } from 'node:path';
 export { esbuildTfjsGradients } from './tfjs-gradients.js';
 
 /** The one tsup configuration of the workspace; see tsup.d.ts for the options. */
-export function library({ entry, bundle = [], keep = [], types = true, plugins = [] }) {
+export function library({ entry, bundle = [], keep = [], first = true, plugins = [] }) {
   return {
     entry: Object.fromEntries(entry.map((file) => [outputName(file), file])),
     format: 'esm',
@@ -12,14 +12,16 @@ export function library({ entry, bundle = [], keep = [], types = true, plugins =
     outDir: 'dist',
     splitting: true,
     sourcemap: true,
-    clean: false,
+    // Old chunks go; declarations and the files of another build of the package stay.
+    clean: first && ['!**/*.d.ts', '!**/*.d.ts.map', ...keep.map((file) => `!${outputName(file)}.js*`)],
     silent: true,
     treeshake: false,
     noExternal: [...bundle],
     esbuildPlugins: [keepExternal(keep), ...plugins],
     // The build sees other packages through their built types, as a user does.
     tsconfig: new URL('./tsconfig.build.json', import.meta.url).pathname,
-    dts: types,
+    // scripts/build-types.mjs writes the declarations of all packages at once.
+    dts: false,
   };
 }
 

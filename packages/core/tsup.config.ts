@@ -8,6 +8,7 @@ export default [
   // Apart, and under a name of its own, so that `sideEffects` can name the file that registers gradients.
   library({
     entry: ['src/gradients.ts'],
+    first: false,
     bundle: [/^@tensorflow\/tfjs-core\/dist\//],
     plugins: [esbuildTfjsGradients(import.meta.dirname)],
   }),
