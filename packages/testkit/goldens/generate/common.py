@@ -11,7 +11,6 @@ os.environ['MKL_CBWR'] = 'COMPATIBLE'
 os.environ['OMP_NUM_THREADS'] = '1'
 os.environ['MKL_NUM_THREADS'] = '1'
 os.environ['OPENBLAS_NUM_THREADS'] = '1'
-os.environ['OPENBLAS_CORETYPE'] = 'Haswell'
 
 import json
 import platform
@@ -106,8 +105,8 @@ class Goldens:
             'format_version': FORMAT,
             'family': self.family,
             'versions': json.dumps({
-                'python': platform.python_version(),
-                'torch': torch.__version__,
+                'python': '.'.join(platform.python_version_tuple()[:2]),
+                'torch': torch.__version__.split('+')[0],
                 'scikit-learn': sklearn.__version__,
                 'numpy': numpy.__version__,
                 'scipy': scipy.__version__,
