@@ -1,1 +1,3 @@
-export {};
+export * from './goldens.js';
+export * from './gradientCheck.js';
+export * from './tolerances.js';
