@@ -5,7 +5,16 @@ import { engineBackend, internals, runScope, withBackend } from './engine.js';
 import { TenonError } from './errors.js';
 import { rememberHostValue } from './host_values.js';
 import { isNdArray, type NdArray } from './ndarray.js';
-import { type Device, type Feed, type Host, isNode, type Tree, treeEntries, treeLeaves, treeMap } from './tree.js';
+import {
+  type Device,
+  type Feed,
+  type Host,
+  isNode,
+  type Tree,
+  treeEntries,
+  treeLeaves,
+  treeMap,
+} from './tree.js';
 
 export interface CompileOptions {
   /** Where the function runs; it has been started with `init`. */
@@ -55,7 +64,8 @@ export function compile<Args extends readonly Tree<Tensor>[], Out extends Tree<T
   const call = (...args: Tree<Tensor | NdArray>[]): Out => {
     if (isInScope()) return f(...(args.map((arg) => uploadWithin(arg)) as unknown as Args));
     for (const [index, arg] of args.entries()) {
-      for (const [path, leaf] of treeEntries(arg)) checkArgument(leaf, `${name}, argument ${index + 1}`, path, backend);
+      for (const [path, leaf] of treeEntries(arg))
+        checkArgument(leaf, `${name}, argument ${index + 1}`, path, backend);
     }
     const output = withBackend(backend, () =>
       runScope(
@@ -75,7 +85,8 @@ export function compile<Args extends readonly Tree<Tensor>[], Out extends Tree<T
       ),
     );
     for (const index of donate) {
-      for (const leaf of treeLeaves<Tensor | NdArray>(args[index] ?? [])) if (leaf instanceof Tensor) consume(leaf, name);
+      for (const leaf of treeLeaves<Tensor | NdArray>(args[index] ?? []))
+        if (leaf instanceof Tensor) consume(leaf, name);
     }
     calls++;
     return output;
@@ -93,7 +104,10 @@ export function compile<Args extends readonly Tree<Tensor>[], Out extends Tree<T
  * The values of a tree of tensors, on the host. The tensors are freed, unless `keep` says otherwise; a failed read
  * frees nothing.
  */
-export async function read<T>(tree: T & Tree<Tensor>, options: { readonly keep?: boolean } = {}): Promise<Host<T>> {
+export async function read<T>(
+  tree: T & Tree<Tensor>,
+  options: { readonly keep?: boolean } = {},
+): Promise<Host<T>> {
   const entries = treeEntries<Tensor>(tree);
   for (const [path, tensor] of entries) checkAlive(tensor, 'read', path);
   const values = await Promise.all(entries.map(([, tensor]) => download(tensor)));
@@ -250,7 +264,9 @@ function nextTensorId(): number {
 
 /** Makes every kernel call check, while the first call runs, that its inputs are arguments or were made inside. */
 function guardCaptures(name: string, first: number, given: ReadonlySet<Tensor>): () => void {
-  const tfjs = internals() as unknown as { runKernel?: (kernel: string, inputs: object, attrs?: object) => unknown };
+  const tfjs = internals() as unknown as {
+    runKernel?: (kernel: string, inputs: object, attrs?: object) => unknown;
+  };
   const hadOwn = Object.hasOwn(tfjs, 'runKernel');
   const original = tfjs.runKernel as NonNullable<typeof tfjs.runKernel>;
   tfjs.runKernel = (kernel, inputs, attrs) => {

@@ -24,7 +24,11 @@ export interface ValueAndGrads<P> {
 export function valueAndGrad<P extends Tree<Tensor>, Rest extends readonly unknown[]>(
   f: (params: P, ...rest: Rest) => Tensor,
 ): (params: P, ...rest: Rest) => ValueAndGrads<P>;
-export function valueAndGrad<P extends Tree<Tensor>, Rest extends readonly unknown[], Aux extends Tree<Tensor>>(
+export function valueAndGrad<
+  P extends Tree<Tensor>,
+  Rest extends readonly unknown[],
+  Aux extends Tree<Tensor>,
+>(
   f: (params: P, ...rest: Rest) => readonly [value: Tensor, aux: Aux],
   options: { readonly aux: true },
 ): (params: P, ...rest: Rest) => ValueAndGrads<P> & { readonly aux: Aux };
@@ -51,7 +55,11 @@ export function valueAndGrad<P extends Tree<Tensor>, Rest extends readonly unkno
       const xs = leaves.map(([, leaf]) => leaf);
       const { value, grads } = tfjs.gradients(forward, xs, undefined, true);
       let next = 0;
-      return { value, aux, grads: treeMap<Tensor, Tensor>(params, (leaf) => grads[next++] ?? zerosLike(leaf)) as P };
+      return {
+        value,
+        aux,
+        grads: treeMap<Tensor, Tensor>(params, (leaf) => grads[next++] ?? zerosLike(leaf)) as P,
+      };
     };
 
     // Under an outer tape, what is saved here is saved for that tape too, and freed with it.

@@ -11,6 +11,7 @@ export * from './key.js';
 export * from './layer.js';
 export * from './loss.js';
 export * from './metric.js';
+export * from './model.js';
 export * from './ndarray.js';
 export * from './op.js';
 export * from './ops/cross_entropy.js';

@@ -1,4 +1,11 @@
-import { customGrad, engine, getKernel, type NamedAttrMap, type NamedTensorMap, type Tensor } from '@tensorflow/tfjs-core';
+import {
+  customGrad,
+  engine,
+  getKernel,
+  type NamedAttrMap,
+  type NamedTensorMap,
+  type Tensor,
+} from '@tensorflow/tfjs-core';
 import { internals } from './engine.js';
 import { hostValue } from './host_values.js';
 import type { NdArray } from './ndarray.js';
@@ -19,7 +26,11 @@ export interface OpDefinition<Inputs extends OpInputs, Attrs extends OpAttrs> {
    * Gradients with respect to the inputs that have one, given that of the output. `output` is what the forward pass
    * gave. Absent: the op is differentiated through its reference, or, for a host op, is constant.
    */
-  readonly gradient?: (dy: Tensor, saved: { inputs: Inputs; output: Tensor }, attrs: Attrs) => Partial<Record<keyof Inputs, Tensor>>;
+  readonly gradient?: (
+    dy: Tensor,
+    saved: { inputs: Inputs; output: Tensor },
+    attrs: Attrs,
+  ) => Partial<Record<keyof Inputs, Tensor>>;
 }
 
 /** An op: a pure function of tensors, with the constants of the call. */
@@ -74,7 +85,8 @@ export function reference<Inputs extends OpInputs, Attrs extends OpAttrs>(
   attrs: Attrs,
 ): Tensor {
   if (definition.reference) return definition.reference(inputs, attrs);
-  if (!definition.host) throw new TypeError(`The op ${definition.name} has neither a reference nor a host function.`);
+  if (!definition.host)
+    throw new TypeError(`The op ${definition.name} has neither a reference nor a host function.`);
   const values = Object.fromEntries(Object.entries(inputs).map(([key, tensor]) => [key, hostValue(tensor)]));
   const result = definition.host(values as { [K in keyof Inputs]: NdArray }, attrs);
   return internals().makeTensor(result.data, result.shape, result.dtype);

@@ -82,7 +82,11 @@ export function buildLayer(spec: LayerSpec, registry: Registry, path = ''): AnyL
 }
 
 /** The transform of a spec. Throws as `buildLayer` does. */
-export function buildTransform(spec: TransformationSpec, registry: Registry, where = 'preprocessing'): Transform {
+export function buildTransform(
+  spec: TransformationSpec,
+  registry: Registry,
+  where = 'preprocessing',
+): Transform {
   if (!isSpec(spec) || typeof spec.transform !== 'string') throw notASpec(where, 'transform', spec);
   if (!Object.hasOwn(registry.transforms, spec.transform)) {
     throw unknownName('transform', spec.transform, Object.keys(registry.transforms), where);

@@ -60,11 +60,16 @@ export function readSafetensors(bytes: Uint8Array, where = 'safetensors'): Safet
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const declared = view.getBigUint64(0, true);
   if (declared > BigInt(Math.min(bytes.length - 8, maxHeader))) {
-    throw invalid(where, `a header of at most ${Math.min(bytes.length - 8, maxHeader)} bytes`, `one that claims ${declared}`);
+    throw invalid(
+      where,
+      `a header of at most ${Math.min(bytes.length - 8, maxHeader)} bytes`,
+      `one that claims ${declared}`,
+    );
   }
   const start = 8 + Number(declared);
   const { __metadata__: metadata = {}, ...entries } = parseHeader(bytes.subarray(8, start), where);
-  if (!isTextRecord(metadata)) throw invalid(where, '__metadata__ with text values', JSON.stringify(metadata));
+  if (!isTextRecord(metadata))
+    throw invalid(where, '__metadata__ with text values', JSON.stringify(metadata));
 
   const dataLength = bytes.length - start;
   const ranges = Object.entries(entries).map(([name, entry]) => checkEntry(name, entry, dataLength, where));
@@ -74,7 +79,12 @@ export function readSafetensors(bytes: Uint8Array, where = 'safetensors'): Safet
     covered = end;
   }
   if (covered !== dataLength) {
-    throw invalid(where, `${covered} bytes of data, as the header says`, `${dataLength}`, 'The file is cut off, or has something appended.');
+    throw invalid(
+      where,
+      `${covered} bytes of data, as the header says`,
+      `${dataLength}`,
+      'The file is cut off, or has something appended.',
+    );
   }
 
   const tensors: Record<string, NdArray> = {};
@@ -125,7 +135,11 @@ function checkEntry(name: string, entry: unknown, dataLength: number, where: str
   if (typeof entry !== 'object' || entry === null) throw invalid(at, 'an object', JSON.stringify(entry));
   const { dtype: code, shape, data_offsets: offsets } = entry as Record<string, unknown>;
   if (typeof code !== 'string' || !(byCode.has(code) || code === 'F16' || code === 'BF16')) {
-    throw invalid(at, `one of the dtypes ${[...byCode.keys(), 'F16', 'BF16'].join(', ')}`, JSON.stringify(code));
+    throw invalid(
+      at,
+      `one of the dtypes ${[...byCode.keys(), 'F16', 'BF16'].join(', ')}`,
+      JSON.stringify(code),
+    );
   }
   if (!isCounts(shape)) throw invalid(at, 'a shape of integers of at least 0', JSON.stringify(shape));
   if (!isCounts(offsets) || offsets.length !== 2 || offsets[0] > offsets[1] || offsets[1] > dataLength) {
@@ -169,7 +183,11 @@ function isCounts(value: unknown): value is number[] {
 }
 
 function isTextRecord(value: unknown): value is Record<string, string> {
-  return typeof value === 'object' && value !== null && Object.values(value).every((text) => typeof text === 'string');
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    Object.values(value).every((text) => typeof text === 'string')
+  );
 }
 
 function invalid(where: string, expected: string, got: string, hint?: string, cause?: unknown): TenonError {

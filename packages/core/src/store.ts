@@ -22,7 +22,12 @@ export interface ArtifactStore {
 /** Throws `INVALID_ARGUMENT` for a path that is absolute, empty, or climbs out of its store. */
 export function checkPath(path: string): string {
   const names = path.split('/');
-  if (path !== '' && !path.includes('\\') && !path.includes('\0') && names.every((n) => n !== '' && n !== '.' && n !== '..')) {
+  if (
+    path !== '' &&
+    !path.includes('\\') &&
+    !path.includes('\0') &&
+    names.every((n) => n !== '' && n !== '.' && n !== '..')
+  ) {
     return path;
   }
   throw new TenonError({
@@ -35,7 +40,12 @@ export function checkPath(path: string): string {
 
 /** The error for a path that a store doesn't have. */
 export function notFound(store: Pick<ArtifactStore, 'location'>, path: string, cause?: unknown): TenonError {
-  return new TenonError({ code: 'NOT_FOUND', where: store.location, message: `there is no ${path} here`, cause });
+  return new TenonError({
+    code: 'NOT_FOUND',
+    where: store.location,
+    message: `there is no ${path} here`,
+    cause,
+  });
 }
 
 /** Reads a file as UTF-8 text. */

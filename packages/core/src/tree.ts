@@ -22,7 +22,18 @@ export interface Params<L> {
 export type None = Record<never, Leaf>;
 
 type AnyLeaf = Leaf | Tensor | NdArray | TensorSpec;
-type Replace<T, L> = T extends AnyLeaf ? L : T extends object ? { [K in keyof T]: Replace<T[K], L> } : T;
+// The two open-ended trees are named, not expanded: TypeScript would follow their recursion without end.
+type Replace<T, L> = [Tree<Tensor>] extends [T]
+  ? Tree<L>
+  : T extends AnyLeaf
+    ? L
+    : T extends object
+      ? Params<Leaf> extends T
+        ? string extends keyof T
+          ? Params<L>
+          : { [K in keyof T]: Replace<T[K], L> }
+        : { [K in keyof T]: Replace<T[K], L> }
+      : T;
 
 /** The same tree, of host values. */
 export type Host<T> = Replace<T, NdArray>;
