@@ -1,12 +1,17 @@
 import {
+  abs,
+  add,
   cast,
   expandDims,
   exp,
   log,
+  log1p,
   max,
   mul,
   neg,
   oneHot,
+  relu,
+  sigmoid,
   sub,
   sum,
   type Tensor,
@@ -53,4 +58,29 @@ export function softmaxCrossEntropyRows(logits: Tensor2D, target: Tensor2D): Ten
 /** Integer labels [n] as float32 probabilities [n, classes]. A row whose label is out of range is all zeros. */
 export function labelsToProbabilities(labels: Tensor1D, classes: number): Tensor2D {
   return cast(oneHot(cast(labels, 'int32') as Tensor1D, classes), 'float32') as Tensor2D;
+}
+
+/**
+ * Cross-entropy of sigmoid(logits) with target probabilities of the same shape, per element:
+ *
+ *   H = max(x, 0) − x·t + log(1 + exp(−|x|)),   ∂H/∂x = sigmoid(x) − t,   ∂H/∂t = −x
+ *
+ * exp only sees numbers that are not positive, so nothing overflows. The gradient is written out: tfjs takes the
+ * derivatives of max(x, 0) and |x| at 0 as 0, which adds up to −t there, where ½ − t is right.
+ */
+export const sigmoidCrossEntropyDefinition: OpDefinition<Inputs, Record<string, never>> = {
+  name: 'SigmoidCrossEntropy',
+  reference: ({ logits, target }) =>
+    add(sub(relu(logits), mul(logits, target)), log1p(exp(neg(abs(logits))))),
+  gradient: (dy, { inputs: { logits, target } }) => ({
+    logits: mul(dy, sub(sigmoid(logits), target)),
+    target: mul(dy, neg(logits)),
+  }),
+};
+
+const sigmoidCrossEntropyOp = defineOp(sigmoidCrossEntropyDefinition);
+
+/** See `sigmoidCrossEntropyDefinition`. logits and target: float32 of one shape, which is the result's too. */
+export function sigmoidCrossEntropyElements(logits: Tensor, target: Tensor): Tensor {
+  return sigmoidCrossEntropyOp({ logits, target }, {});
 }
