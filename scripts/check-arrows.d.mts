@@ -1,0 +1,2 @@
+/** The wrong arrows of the workspace at `root`, one line each. */
+export function checkArrows(root: string): string[];
