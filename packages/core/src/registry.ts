@@ -8,7 +8,8 @@ export interface LayerDefinition<L = AnyLayer> {
   readonly name: string;
   /** Raised when the options change their meaning; `build` still reads every older version. */
   readonly version: number;
-  build(spec: LayerSpec, registry: Registry): L;
+  /** The layer of a spec. `path` is where it stands, for errors; containers hand it on to `buildLayer`. */
+  build(spec: LayerSpec, registry: Registry, path: string): L;
 }
 
 /** How transforms of one name are rebuilt from their spec. */
@@ -78,7 +79,7 @@ export function buildLayer(spec: LayerSpec, registry: Registry, path = ''): AnyL
   }
   const definition = registry.layers[spec.layer];
   checkVersion(`the layer '${spec.layer}'`, spec.version, definition.version, where);
-  return definition.build(spec, registry) as AnyLayer;
+  return definition.build(spec, registry, path) as AnyLayer;
 }
 
 /** The transform of a spec. Throws as `buildLayer` does. */
