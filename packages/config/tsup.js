@@ -22,6 +22,8 @@ export function library({ entry, bundle = [], keep = [], first = true, plugins =
     tsconfig: new URL('./tsconfig.build.json', import.meta.url).pathname,
     // scripts/build-types.mjs writes the declarations of all packages at once.
     dts: false,
+    removeNodeProtocol: false,
+    external: [/^node:/],
   };
 }
 
