@@ -1,1 +1,16 @@
-export {};
+export { type AnyTransform, applyUpdates, chain, compose, optimizer } from './chain.js';
+export * from './clipping.js';
+export * from './optimizers.js';
+export * from './schedules.js';
+export {
+  type AdagradScaling,
+  type AdamScaling,
+  addDecayedWeights,
+  type DecayOptions,
+  type MomentumOptions,
+  momentum,
+  type ParameterMask,
+  scaleByAdagrad,
+  scaleByAdam,
+  scaleByLearningRate,
+} from './transforms.js';

@@ -1,0 +1,183 @@
+import {
+  type GradientTransform,
+  type Host,
+  type Leaf,
+  type NdArray,
+  type Optimizer,
+  type Params,
+  type Scalars,
+  TenonError,
+  type TransformSpec,
+  treeEntries,
+} from '@tenon-ml/core';
+import { add, type Tensor } from '@tensorflow/tfjs-core';
+import { checkShape, leavesAt, mapUpdates } from './leaves.js';
+
+/** What stands between the name of a chain's part and the name of its scalar. A dot would make it a path. */
+const SEPARATOR = '/';
+
+/**
+ * A transform whatever its state is. `GradientTransform<S>` is not a `GradientTransform` for every S, as TypeScript
+ * compares type arguments first; member by member, which this makes it do, it is.
+ */
+export type AnyTransform = Pick<GradientTransform, keyof GradientTransform>;
+
+/**
+ * The optimizer that adds what `transform` makes of the gradients to the parameters: p ← p + u. The transform has
+ * brought the minus sign with the learning rate.
+ *
+ * Its `update` throws `STRUCTURE_MISMATCH` for gradients and parameters whose paths differ, `SHAPE_MISMATCH` and
+ * `DTYPE_MISMATCH` for leaves that don't fit, naming the path; all before anything is computed.
+ */
+export function optimizer(transform: AnyTransform): Optimizer {
+  return Object.freeze({
+    transform,
+    init(params: Params<NdArray>) {
+      for (const [path, { dtype }] of treeEntries<NdArray>(params)) checkDType(dtype, path, 'a parameter');
+      return transform.init(params);
+    },
+    scalars: (step: number) => transform.scalars(step),
+    update<P extends Params<Tensor>>(grads: P, state: Params<Tensor>, params: P, scalars: Scalars) {
+      checkGradients(grads, params);
+      const { updates, state: next } = transform.update(grads, state, params, scalars);
+      return { params: applyUpdates(params, updates), state: next };
+    },
+  });
+}
+
+/** p + u for every parameter: the last thing an optimizer does. Throws `STRUCTURE_MISMATCH` where paths differ. */
+export function applyUpdates<P extends Params<Tensor>>(params: P, updates: P): P {
+  const leaves = leavesAt(updates, params, 'an update');
+  return mapUpdates(params, (param, path) => add(param, leaves.get(path) as Tensor));
+}
+
+/**
+ * Several transforms as one, under a name of its own: what `adam` is made of. States and scalars keep the names that
+ * the parts give them, which therefore must not collide: a part may occur once.
+ */
+export function compose(spec: TransformSpec, parts: readonly AnyTransform[]): GradientTransform {
+  // Which state belongs to which part: the names are the same for every tree of parameters, the empty one as well.
+  const owned = parts.map((part) => Object.keys(part.init({})));
+  checkUnique(owned.flat(), spec.transform, 'state');
+  checkUnique(
+    parts.flatMap((part) => Object.keys(part.scalars(0))),
+    spec.transform,
+    'scalar',
+  );
+  return Object.freeze({
+    spec,
+    init: (params: Params<NdArray>) => Object.assign({}, ...parts.map((part) => part.init(params))),
+    scalars: (step: number) => Object.assign({}, ...parts.map((part) => part.scalars(step))),
+    update<P extends Params<Tensor>>(grads: P, state: Params<Tensor>, params: P, scalars: Scalars) {
+      let updates = grads;
+      const next: Record<string, Tensor | Params<Tensor>> = {};
+      for (const [i, part] of parts.entries()) {
+        const own = Object.fromEntries(owned[i].map((name) => [name, state[name] ?? {}]));
+        const result = part.update(updates, own, params, scalars);
+        updates = result.updates;
+        Object.assign(next, result.state);
+      }
+      return { updates, state: next as Params<Tensor> };
+    },
+  });
+}
+
+/** A transform that `chain` made, and what of: so that chains of chains are flat. */
+interface ChainTransform extends GradientTransform {
+  readonly parts: readonly AnyTransform[];
+}
+
+/**
+ * The optimizer that does one thing after the other: `chain(clipByGlobalNorm(1), adam({ learningRate: 1e-3 }))`. Takes
+ * transforms and optimizers; of an optimizer, what it does to gradients. One of the parts applies the learning rate:
+ * an optimizer, or `scaleByLearningRate`.
+ *
+ * Parts are named by kind and count, `clipByGlobalNorm_1`, `adam_1`; the state of a part stands under its name
+ * (`adam_1.firstMoment.dense_1.kernel`; parts without state don't appear), and its scalars are prefixed with it
+ * (`adam_1/learningRate`). A chain among the parts counts as its own parts: chaining is associative.
+ *
+ * Throws `INVALID_ARGUMENT` for an empty chain.
+ *
+ * Source: optax's `chain`.
+ */
+export function chain(...parts: readonly (AnyTransform | { readonly transform: AnyTransform })[]): Optimizer {
+  const flat = parts.flatMap((part) => partsOf('transform' in part ? part.transform : part));
+  if (flat.length === 0) {
+    throw new TenonError({ code: 'INVALID_ARGUMENT', where: 'chain', expected: 'transforms', got: 'none' });
+  }
+  const counts: Record<string, number> = {};
+  const named = flat.map((part) => {
+    const kind = part.spec.transform;
+    counts[kind] = (counts[kind] ?? 0) + 1;
+    return { name: `${kind}_${counts[kind]}`, part };
+  });
+  const transform: ChainTransform = {
+    spec: { transform: 'chain', parts: flat.map((part) => part.spec) },
+    parts: flat,
+    init(params) {
+      const states = named.map(({ name, part }) => [name, part.init(params)] as const);
+      return Object.fromEntries(states.filter(([, state]) => Object.keys(state).length > 0)) as Host<
+        Params<Leaf>
+      >;
+    },
+    scalars: (step) =>
+      Object.fromEntries(
+        named.flatMap(({ name, part }) =>
+          Object.entries(part.scalars(step)).map(([scalar, value]) => [name + SEPARATOR + scalar, value]),
+        ),
+      ),
+    update(grads, state, params, scalars) {
+      let updates = grads;
+      const next: Record<string, Tensor | Params<Tensor>> = {};
+      for (const { name, part } of named) {
+        const own = (state[name] ?? {}) as Params<Tensor>;
+        const result = part.update(updates, own, params, scalarsOf(name, scalars));
+        updates = result.updates;
+        if (Object.keys(result.state).length > 0) next[name] = result.state as Params<Tensor>;
+      }
+      return { updates, state: next as Params<Tensor> };
+    },
+  };
+  return optimizer(Object.freeze(transform));
+}
+
+function partsOf(transform: AnyTransform): readonly AnyTransform[] {
+  return transform.spec.transform === 'chain' && 'parts' in transform
+    ? (transform as ChainTransform).parts
+    : [transform];
+}
+
+function scalarsOf(name: string, scalars: Scalars): Scalars {
+  const prefix = name + SEPARATOR;
+  return Object.fromEntries(
+    Object.entries(scalars)
+      .filter(([scalar]) => scalar.startsWith(prefix))
+      .map(([scalar, value]) => [scalar.slice(prefix.length), value]),
+  );
+}
+
+function checkGradients(grads: Params<Tensor>, params: Params<Tensor>): void {
+  const leaves = leavesAt(grads, params, 'a gradient');
+  for (const [path, param] of treeEntries<Tensor>(params)) {
+    const grad = leaves.get(path) as Tensor;
+    checkShape(grad, param, path, 'a gradient');
+    checkDType(grad.dtype, path, 'a gradient');
+    checkDType(param.dtype, path, 'a parameter');
+  }
+}
+
+function checkDType(dtype: string, where: string, what: string): void {
+  if (dtype === 'float32') return;
+  throw new TenonError({ code: 'DTYPE_MISMATCH', where, expected: `${what} of float32`, got: dtype });
+}
+
+function checkUnique(names: readonly string[], where: string, what: string): void {
+  const twice = names.find((name, i) => names.indexOf(name) < i);
+  if (twice === undefined) return;
+  throw new TenonError({
+    code: 'INVALID_ARGUMENT',
+    where,
+    message: `two of its parts have a ${what} called '${twice}'`,
+    hint: 'Use chain, which keeps parts apart.',
+  });
+}
