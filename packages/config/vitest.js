@@ -10,7 +10,10 @@ export function workspace(root) {
       .filter((name) => existsSync(join(root, group, name, 'package.json')))
       .map((name) => ({ name, root: join(root, group, name), include: ['test/**/*.test.ts'] })),
   );
-  members.push({ name: 'tests', root: join(root, 'tests'), include: ['**/*.test.ts'] });
+  members.push(
+    { name: 'tests', root: join(root, 'tests'), include: ['**/*.test.ts'], exclude: ['readme/**'] },
+    { name: 'readme', root: join(root, 'tests/readme'), include: ['**/*.test.ts'] },
+  );
   return {
     plugins: [viteTfjsGradients(join(root, 'packages/core'))],
     resolve: { conditions },
@@ -21,7 +24,7 @@ export function workspace(root) {
       hookTimeout: 30_000,
       projects: members.map((member) => ({
         extends: true,
-        test: { ...member, exclude: ['**/node_modules/**', '**/dist/**'] },
+        test: { ...member, exclude: ['**/node_modules/**', '**/dist/**', ...(member.exclude ?? [])] },
       })),
     },
   };
