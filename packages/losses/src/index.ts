@@ -1,1 +1,2 @@
-export {};
+export * from './cross_entropy.js';
+export * from './regression.js';
