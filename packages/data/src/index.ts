@@ -1,1 +1,2 @@
-export {};
+export * from './dataset.js';
+export { fromArrays, fromExamples, fromGenerator, type GeneratorOptions } from './sources.js';
