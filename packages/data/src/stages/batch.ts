@@ -1,6 +1,6 @@
 import { collate } from '../collate.js';
 import type { BatchOptions } from '../dataset.js';
-import { type Cursor, checkCount, type Item, indexedSource, type Source } from '../source.js';
+import { type Cursor, checkCount, type Item, indexedSource, loadAll, type Source } from '../source.js';
 
 /** `size` elements at a time, stacked. */
 export function batchStage<T>(upstream: Source<T>, size: number, options: BatchOptions = {}): Source<T> {
