@@ -66,6 +66,19 @@ export class TenonError extends Error {
     Object.defineProperty(this, brand, { value: true });
   }
 
+  /** The same error, with the place around: `step 3: conv1: expected …`. */
+  within(where: string): TenonError {
+    const { code, expected, got, hint, cause } = this;
+    const inner = this.where ? this.message.slice(this.where.length + 2) : this.message;
+    const error = new TenonError({
+      code,
+      where: this.where ? `${where}, ${this.where}` : where,
+      message: inner,
+      cause,
+    });
+    return Object.assign(error, { expected, got, hint });
+  }
+
   /** For machines: `tenon --json` prints this. */
   toJSON(): {
     code: ErrorCode;

@@ -1,1 +1,9 @@
-export {};
+export * from './checkpoint.js';
+export type { Batch } from './evaluate.js';
+export * from './event_log.js';
+export * from './events.js';
+export * from './experiment.js';
+export type { EarlyStopping } from './monitor.js';
+export type { CheckpointOptions, FitResult, RunOptions, Trainer, TrainerOptions } from './options.js';
+export * from './run.js';
+export * from './trainer.js';

@@ -1,0 +1,121 @@
+import {
+  type Key,
+  type Layer,
+  type Leaf,
+  type Loss,
+  type Metric,
+  type ModelCard,
+  type Optimizer,
+  type Params,
+  type Specs,
+  TenonError,
+  type Transform,
+  type Tree,
+  unknownName,
+} from '@tenon-ml/core';
+import type { Dataset } from '@tenon-ml/data';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type { Batch } from './evaluate.js';
+import type { EarlyStopping } from './monitor.js';
+
+/** What can be set from outside, with its defaults: `{ epochs: 30, learningRate: 1e-3 }`. */
+export type ExperimentOptions = { readonly [name: string]: number | string | boolean };
+
+/** What an experiment may lean on when it sets itself up. */
+export interface SetupContext {
+  readonly seed: number;
+  /** The key of everything that the experiment draws by itself: splits, the order of the data. */
+  readonly key: Key;
+  /** The folder or file of `--data`, where the experiment takes one. */
+  readonly data?: string;
+}
+
+/** A network, what it learns from, and how. The datasets yield batches. */
+export interface Plan<
+  In extends Tree<Tensor> = Tensor,
+  Out extends Tree<Tensor> = Tensor,
+  Target extends Tree<Tensor> = Tensor,
+> {
+  readonly model: Layer<Params<Leaf>, Params<Leaf>, In, Out>;
+  readonly loss: Loss<Out, Target>;
+  readonly optimizer: Optimizer;
+  readonly metrics?: readonly Metric[];
+  readonly epochs: number;
+  readonly train: Dataset<Batch>;
+  /** Chooses the epoch; never trained on. */
+  readonly validation?: Dataset<Batch>;
+  /** Looked at once, at the end. */
+  readonly test?: Dataset<Batch>;
+  readonly input?: Specs<In>;
+  readonly preprocessing?: readonly Transform[];
+  readonly classNames?: readonly string[];
+  readonly monitor?: string;
+  readonly earlyStopping?: EarlyStopping;
+  readonly restoreBest?: boolean;
+  /** Checkpoints are written after every epoch, and after so many steps. */
+  readonly checkpointEverySteps?: number;
+  readonly card?: Omit<ModelCard, 'metrics'>;
+}
+
+/** A training that can be named, repeated and resumed. */
+export interface Experiment<O extends ExperimentOptions = ExperimentOptions> {
+  readonly name: string;
+  readonly description: string;
+  readonly options: O;
+  /** The same options and context give the same plan: a resume sets up again. */
+  setup(options: O, context: SetupContext): Promise<AnyPlan> | AnyPlan;
+}
+
+/** A plan whatever its types: what runs are made of. */
+export type AnyPlan = Omit<Plan, 'model' | 'loss' | 'input'> & {
+  readonly model: Plan<Tree<Tensor>, Tree<Tensor>>['model'];
+  readonly loss: Loss<never, never>;
+  readonly input?: Specs<Tree<Tensor>>;
+};
+
+/**
+ * An experiment for `tenon train FILE` and `runExperiment`:
+ *
+ * ```ts
+ * export default defineExperiment({
+ *   name: 'mine',
+ *   description: 'A small network on my data',
+ *   options: { epochs: 10, learningRate: 1e-3 },
+ *   setup: async (options, { key }) => ({ model, loss, optimizer, epochs: options.epochs, train }),
+ * });
+ * ```
+ */
+export function defineExperiment<O extends ExperimentOptions>(experiment: Experiment<O>): Experiment<O> {
+  return Object.freeze({ ...experiment });
+}
+
+/** Whether a value, such as a module's default export, is an experiment. */
+export function isExperiment(value: unknown): value is Experiment {
+  if (typeof value !== 'object' || value === null) return false;
+  const { name, options, setup } = value as Partial<Experiment>;
+  return typeof name === 'string' && typeof setup === 'function' && typeof options === 'object';
+}
+
+/**
+ * An experiment's options with some of them set. Throws `UNKNOWN_NAME` for one that it doesn't have,
+ * `INVALID_ARGUMENT` for a value of another type than the default's.
+ */
+export function resolveOptions<O extends ExperimentOptions>(
+  experiment: Experiment<O>,
+  given: ExperimentOptions,
+): O {
+  for (const [name, value] of Object.entries(given)) {
+    if (!Object.hasOwn(experiment.options, name)) {
+      throw unknownName('option', name, Object.keys(experiment.options), experiment.name);
+    }
+    const standard = experiment.options[name];
+    if (typeof value === typeof standard && !Number.isNaN(value)) continue;
+    throw new TenonError({
+      code: 'INVALID_ARGUMENT',
+      where: `${experiment.name}, option ${name}`,
+      expected: `a ${typeof standard} such as ${standard}`,
+      got: String(value),
+    });
+  }
+  return { ...experiment.options, ...given };
+}

@@ -1,0 +1,143 @@
+import {
+  type ArtifactStore,
+  type Backend,
+  type Json,
+  type Layer,
+  type Leaf,
+  type Loss,
+  type Metric,
+  type ModelArtifact,
+  type ModelCard,
+  type NdArray,
+  type Optimizer,
+  type Params,
+  type Specs,
+  TenonError,
+  type Transform,
+  type Tree,
+} from '@tenon-ml/core';
+import type { Dataset } from '@tenon-ml/data';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type { Batch } from './evaluate.js';
+import type { BestEpoch, EpochRecord, Figures, TrainEvent } from './events.js';
+import type { EarlyStopping } from './monitor.js';
+
+export interface TrainerOptions<
+  In extends Tree<Tensor> = Tree<Tensor>,
+  Out extends Tree<Tensor> = Tree<Tensor>,
+  Target extends Tree<Tensor> = Tree<Tensor>,
+> {
+  readonly model: Layer<Params<Leaf>, Params<Leaf>, In, Out>;
+  readonly loss: Loss<Out, Target>;
+  readonly optimizer: Optimizer;
+  readonly metrics?: readonly Metric[];
+  readonly backend: Backend;
+  /**
+   * One seed, one run. Initial weights come from createKey(seed).foldIn('params'), the random numbers of step s from
+   * createKey(seed).foldIn('step').foldIn(s); the order of the data is the data's own.
+   */
+  readonly seed?: number;
+  /** What the network takes, after preprocessing; the first batch says it otherwise. */
+  readonly input?: Specs<In>;
+  /** Applied to every input, in training, evaluation and prediction, and saved with the model. */
+  readonly preprocessing?: readonly Transform[];
+  /** Saved with the model. */
+  readonly classNames?: readonly string[];
+}
+
+export interface RunOptions {
+  readonly epochs: number;
+  /** Evaluated after every epoch. */
+  readonly validation?: Dataset<Batch>;
+  /** Ends training after the step that is under way, with a checkpoint where those are kept. */
+  readonly signal?: AbortSignal;
+  /** The figure by which epochs are compared: 'validation.accuracy'. The validation's loss by default. */
+  readonly monitor?: string;
+  readonly earlyStopping?: EarlyStopping;
+  /** Ends with the weights of the best epoch rather than the last; false by default. */
+  readonly restoreBest?: boolean;
+  readonly checkpoints?: CheckpointOptions;
+  /** Goes on from the newest checkpoint, if there is one; the run is then the same, bit for bit, as one that never stopped. */
+  readonly resume?: boolean;
+}
+
+export interface CheckpointOptions {
+  readonly store: ArtifactStore;
+  /** After so many steps as well as after every epoch. */
+  readonly everySteps?: number;
+  /** How many are kept; 2 by default. */
+  readonly keep?: number;
+  /** Stored with each checkpoint, and handed to `onResume`: the length of a log, say. */
+  readonly note?: () => Promise<Json> | Json;
+  /** Called before a resumed run goes on, with the note of the checkpoint that it goes on from. */
+  readonly onResume?: (note: Json) => Promise<void> | void;
+}
+
+/** What `fit` returns. */
+export interface FitResult {
+  readonly reason: 'completed' | 'early-stopping' | 'aborted';
+  readonly step: number;
+  readonly history: readonly EpochRecord[];
+  readonly best?: BestEpoch;
+}
+
+export interface Trainer {
+  /** Trains, and tells what happens as it does. Leaving the loop early stops after the current step. */
+  run(batches: Dataset<Batch>, options: RunOptions): AsyncGenerator<TrainEvent, void, undefined>;
+  /** `run` to its end. */
+  fit(
+    batches: Dataset<Batch>,
+    options: RunOptions & { readonly onEvent?: (event: TrainEvent) => void },
+  ): Promise<FitResult>;
+  /** The loss and the metrics over some data, in evaluation mode. */
+  evaluate(batches: AsyncIterable<Batch>, options?: { readonly signal?: AbortSignal }): Promise<Figures>;
+  /** The outputs for a batch of raw inputs. */
+  predict(input: Tree<NdArray>): Promise<Tree<NdArray>>;
+  /** Saves the model as it stands. */
+  save(store: ArtifactStore, card?: ModelCard): Promise<void>;
+  /** The model as it stands, on the host. */
+  artifact(card?: ModelCard): Promise<ModelArtifact>;
+  /** The epochs so far, those of the runs that were resumed included. */
+  readonly history: readonly EpochRecord[];
+  /** Frees what the trainer holds on its backend. */
+  dispose(): void;
+}
+
+/** Throws `INVALID_ARGUMENT` where two metrics have one name, or one is called as the loss is. */
+export function checkMetricNames(metrics: readonly Metric[]): void {
+  const names = ['loss', ...metrics.map(({ name }) => name)];
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice === undefined) return;
+  throw new TenonError({
+    code: 'INVALID_ARGUMENT',
+    where: 'metrics',
+    expected: "names that differ from each other and from 'loss'",
+    got: `'${twice}' twice`,
+    hint: 'Give one of them another name.',
+  });
+}
+
+/** Throws `INVALID_ARGUMENT` for counts that aren't. */
+export function checkRunOptions({ epochs, earlyStopping, checkpoints, resume }: RunOptions): void {
+  const checkCount = (name: string, value: number | undefined, least: number): void => {
+    if (value === undefined || (Number.isInteger(value) && value >= least)) return;
+    throw new TenonError({
+      code: 'INVALID_ARGUMENT',
+      where: name,
+      expected: `an integer of at least ${least}`,
+      got: String(value),
+    });
+  };
+  checkCount('epochs', epochs, 0);
+  checkCount('earlyStopping.patience', earlyStopping?.patience, 1);
+  checkCount('checkpoints.everySteps', checkpoints?.everySteps, 1);
+  checkCount('checkpoints.keep', checkpoints?.keep, 1);
+  if (resume && !checkpoints) {
+    throw new TenonError({
+      code: 'INVALID_ARGUMENT',
+      where: 'resume',
+      expected: 'the option `checkpoints`, with the store to resume from',
+      got: 'none',
+    });
+  }
+}

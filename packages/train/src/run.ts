@@ -1,0 +1,192 @@
+import {
+  type ArtifactStore,
+  type Backend,
+  type BackendInfo,
+  checkVersion,
+  createKey,
+  type Json,
+  readJson,
+  TenonError,
+  writeJson,
+} from '@tenon-ml/core';
+import { createEventLog } from './event_log.js';
+import type { BestEpoch, EpochRecord, Figures, TrainEvent } from './events.js';
+import { type AnyPlan, type Experiment, type ExperimentOptions, resolveOptions } from './experiment.js';
+import type { FitResult, Trainer, TrainerOptions } from './options.js';
+import { createTrainer } from './trainer.js';
+
+/** What a run was started with: enough to set it up again. `run.json`. */
+export interface RunDescription {
+  readonly format: 'tenon-run';
+  readonly version: number;
+  readonly name: string;
+  /** Where the experiment is found again: a recipe's name, a file's path. The caller's own. */
+  readonly origin: Json;
+  readonly options: ExperimentOptions;
+  readonly seed: number;
+  readonly backend: string;
+  readonly data?: string;
+}
+
+/** What came out of a run. `report.json`. */
+export interface RunReport {
+  readonly format: 'tenon-report';
+  readonly version: number;
+  readonly name: string;
+  readonly reason: FitResult['reason'];
+  readonly step: number;
+  readonly history: readonly EpochRecord[];
+  readonly best?: BestEpoch;
+  /** The test data's figures, for the model that was saved; absent without test data, and for an aborted run. */
+  readonly test?: Figures;
+  readonly backend: BackendInfo;
+  /** Wall-clock seconds of this process; a resumed run counts only what came after. */
+  readonly seconds: { readonly training: number; readonly total: number };
+}
+
+export type RunEvent = TrainEvent | { readonly type: 'report'; readonly report: RunReport };
+
+export interface RunExperimentOptions {
+  readonly backend: Backend;
+  /** The run's folder. */
+  readonly store: ArtifactStore;
+  readonly options?: ExperimentOptions;
+  readonly seed?: number;
+  readonly data?: string;
+  readonly origin?: Json;
+  readonly signal?: AbortSignal;
+  /** Goes on where the run in the store stopped; options, seed and data are the run's own. */
+  readonly resume?: boolean;
+}
+
+const runPath = 'run.json';
+const reportPath = 'report.json';
+const eventsPath = 'events.jsonl';
+const formatVersion = 1;
+
+/**
+ * Runs an experiment into a folder: `run.json`, `events.jsonl`, `checkpoints/`, then the saved model and
+ * `report.json`. It can be killed at any moment and resumed: the run that comes out is the same, bit for bit.
+ */
+export async function* runExperiment(
+  experiment: Experiment,
+  { backend, store, signal, resume = false, ...given }: RunExperimentOptions,
+): AsyncGenerator<RunEvent, void, undefined> {
+  const started = performance.now();
+  const description: RunDescription = resume
+    ? await readRun(store)
+    : {
+        format: 'tenon-run',
+        version: formatVersion,
+        name: experiment.name,
+        origin: given.origin ?? null,
+        options: resolveOptions(experiment, given.options ?? {}),
+        seed: given.seed ?? 0,
+        backend: backend.name,
+        data: given.data,
+      };
+  const info = await backend.init();
+  const plan = await setUpRun(experiment, description);
+  const trainer = await createPlanTrainer(plan, description.seed, backend);
+  try {
+    if (!resume) await writeJson(store, runPath, description);
+    const log = createEventLog(store, eventsPath);
+    let truncated = false;
+    let end: Extract<TrainEvent, { type: 'end' }> | undefined;
+    let lastFlush = performance.now();
+    const events = trainer.run(plan.train, {
+      epochs: plan.epochs,
+      validation: plan.validation,
+      monitor: plan.monitor,
+      earlyStopping: plan.earlyStopping,
+      restoreBest: plan.restoreBest,
+      signal,
+      resume,
+      checkpoints: {
+        store,
+        everySteps: plan.checkpointEverySteps,
+        note: async () => ({ eventsLength: await log.length() }),
+        onResume: async (note) => {
+          truncated = true;
+          await log.truncate(Number((note as { eventsLength?: number } | null)?.eventsLength ?? 0));
+        },
+      },
+    });
+    for await (const event of events) {
+      if (event.type === 'start' && !truncated) await log.truncate(0);
+      // A resumed run's log reads as if it had never stopped.
+      if (!(event.type === 'start' && event.resumed) && event.type !== 'checkpoint') log.add(event);
+      if (event.type === 'end') end = event;
+      if (event.type !== 'step' || performance.now() - lastFlush > 1000) {
+        await log.flush();
+        lastFlush = performance.now();
+      }
+      yield event;
+    }
+    if (!end) return;
+    const training = (performance.now() - started) / 1000;
+    const test = plan.test && end.reason !== 'aborted' ? await trainer.evaluate(plan.test) : undefined;
+    await trainer.save(store, { name: experiment.name, ...plan.card, ...(test && { metrics: { test } }) });
+    const report: RunReport = {
+      format: 'tenon-report',
+      version: formatVersion,
+      name: experiment.name,
+      reason: end.reason,
+      step: end.step,
+      history: trainer.history,
+      best: end.best,
+      test,
+      backend: info,
+      seconds: { training, total: (performance.now() - started) / 1000 },
+    };
+    await writeJson(store, reportPath, report);
+    yield { type: 'report', report };
+  } finally {
+    trainer.dispose();
+  }
+}
+
+/** The plan of a run, set up as it was the first time: for `tenon evaluate`. */
+export async function setUpRun(experiment: Experiment, description: RunDescription): Promise<AnyPlan> {
+  const { seed, data } = description;
+  const options = resolveOptions(experiment, description.options);
+  return experiment.setup(options, { seed, data, key: createKey(seed).foldIn('setup') });
+}
+
+/** Reads `run.json`. Throws `NOT_FOUND` for a folder that holds no run, `FORMAT_TOO_NEW`, `ARTIFACT_INVALID`. */
+export async function readRun(store: ArtifactStore): Promise<RunDescription> {
+  const where = `${store.location}/${runPath}`;
+  const file = (await readJson(store, runPath)) as Partial<RunDescription> | null;
+  if (file?.format !== 'tenon-run' || !file.options || typeof file.seed !== 'number') {
+    throw new TenonError({
+      code: 'ARTIFACT_INVALID',
+      where,
+      expected: "a run's description",
+      got: 'something else',
+    });
+  }
+  checkVersion(runPath, file.version, formatVersion, where);
+  return file as RunDescription;
+}
+
+/** Reads `report.json`; null for a run that hasn't ended. */
+export async function readReport(store: ArtifactStore): Promise<RunReport | null> {
+  if (!(await store.list(reportPath)).includes(reportPath)) return null;
+  return (await readJson(store, reportPath)) as RunReport;
+}
+
+/** A trainer for a plan, with weights still to come. */
+export function createPlanTrainer(plan: AnyPlan, seed: number, backend: Backend): Promise<Trainer> {
+  const { model, loss, optimizer, metrics, input, preprocessing, classNames } = plan;
+  return createTrainer({
+    model,
+    loss,
+    optimizer,
+    metrics,
+    input,
+    preprocessing,
+    classNames,
+    seed,
+    backend,
+  } as unknown as TrainerOptions);
+}

@@ -1,0 +1,147 @@
+import {
+  type AnyLayer,
+  type Backend,
+  type Compiled,
+  compile,
+  createContext,
+  type Loss,
+  type Metric,
+  type Optimizer,
+  type Params,
+  type Tree,
+  treeLeaves,
+  treeZip,
+  valueAndGrad,
+  weightedMean,
+  weightedSums,
+} from '@tenon-ml/core';
+import {
+  add,
+  isFinite as areFinite,
+  equal,
+  logicalAnd,
+  mul,
+  ones,
+  scalar,
+  sum,
+  type Tensor,
+  where,
+} from '@tensorflow/tfjs-core';
+
+/** What one step hands to the next. */
+export type Carry = {
+  readonly params: Params<Tensor>;
+  readonly state: Params<Tensor>;
+  readonly optimizer: Params<Tensor>;
+  /** float32 scalar: 1 once a step wasn't finite; from then on nothing changes. */
+  readonly halted: Tensor;
+};
+
+export type BatchTensors = {
+  readonly input: Tree<Tensor>;
+  readonly target: Tree<Tensor>;
+  readonly weight?: Tensor;
+};
+
+/** What changes from step to step. */
+export type Control = { readonly scalars: { readonly [name: string]: Tensor }; readonly key: Tensor };
+
+/** What the host reads of a step. `weighted` / `total` is the loss of the data, without regularisation. */
+export type Seen = {
+  readonly loss: Tensor;
+  readonly weighted: Tensor;
+  readonly total: Tensor;
+  readonly halted: Tensor;
+  readonly observed: readonly Tree<Tensor>[];
+};
+
+/** The parts of a trainer that its compiled functions are made of. */
+export interface StepParts {
+  readonly model: AnyLayer;
+  readonly loss: Loss<Tree<Tensor>, Tree<Tensor>>;
+  readonly optimizer: Optimizer;
+  readonly metrics: readonly Metric[];
+  readonly backend: Backend;
+}
+
+/**
+ * One step of training: forward, loss, backward, update, metrics. Where the loss or a gradient isn't finite, the old
+ * parameters and states come back instead of the new ones, and `halted` is set.
+ */
+export function compileTrainStep(
+  parts: StepParts,
+): Compiled<[Carry, BatchTensors, Control], { carry: Carry; seen: Seen }> {
+  const { model, loss, optimizer, metrics, backend } = parts;
+  return compile(
+    function trainStep(carry: Carry, batch: BatchTensors, control: Control) {
+      const context = createContext({ training: true, key: control.key });
+      const { value, aux, grads } = valueAndGrad(
+        (params: Params<Tensor>) => {
+          const { output, state, losses = [] } = model.apply(params, carry.state, batch.input, context);
+          const values = loss(output, batch.target);
+          const total = losses.reduce(
+            (sumSoFar, penalty) => add(sumSoFar, penalty),
+            weightedMean(values, batch.weight),
+          );
+          return [
+            total,
+            { state, ...weightedSums(values, batch.weight), observed: observe(metrics, output, batch) },
+          ] as const;
+        },
+        { aux: true },
+      )(carry.params);
+      const { state, weighted, total, observed } = aux;
+      const updated = optimizer.update(grads, carry.optimizer, carry.params, control.scalars);
+
+      const sound = allFinite(value, grads, carry.halted);
+      const choose = <T extends Tree<Tensor>>(fresh: T, old: T): T => select(sound, fresh, old);
+      const halted = where(sound, scalar(0), scalar(1));
+      return {
+        carry: {
+          params: choose(updated.params, carry.params),
+          state: choose(state as Params<Tensor>, carry.state),
+          optimizer: choose(updated.state, carry.optimizer),
+          halted,
+        },
+        seen: { loss: value, weighted, total, halted, observed },
+      };
+    },
+    { backend, donate: [0], name: 'train step' },
+  );
+}
+
+/** The loss and the metrics of a batch, without training. */
+export function compileEvaluationStep(
+  parts: Omit<StepParts, 'optimizer'>,
+): Compiled<[Params<Tensor>, Params<Tensor>, BatchTensors], Pick<Seen, 'weighted' | 'total' | 'observed'>> {
+  const { model, loss, metrics, backend } = parts;
+  return compile(
+    function evaluationStep(params: Params<Tensor>, state: Params<Tensor>, batch: BatchTensors) {
+      const { output } = model.apply(params, state, batch.input, createContext({ training: false }));
+      return {
+        ...weightedSums(loss(output, batch.target), batch.weight),
+        observed: observe(metrics, output, batch),
+      };
+    },
+    { backend, name: 'evaluation step' },
+  );
+}
+
+function observe(metrics: readonly Metric[], output: Tree<Tensor>, batch: BatchTensors): Tree<Tensor>[] {
+  if (metrics.length === 0) return [];
+  const examples = treeLeaves<Tensor>(batch.input)[0].shape[0];
+  const weights = batch.weight ?? ones([examples]);
+  return metrics.map((metric) => metric.observe(output as Tensor, batch.target as Tensor, weights));
+}
+
+/** A bool scalar: the loss and all gradients are finite, and no step before was not. */
+function allFinite(loss: Tensor, grads: Params<Tensor>, halted: Tensor): Tensor {
+  // x·0 is 0 for every finite x and NaN for the others, so one sum asks about all of a tensor, and can't overflow.
+  const doubts = treeLeaves<Tensor>(grads).map((grad) => sum(mul(grad, 0)));
+  const doubt = doubts.reduce((a, b) => add(a, b), mul(loss, 0));
+  return logicalAnd(areFinite(doubt), equal(halted, 0));
+}
+
+function select<T extends Tree<Tensor>>(condition: Tensor, fresh: T, old: T): T {
+  return treeZip<Tensor, Tensor, Tensor>(fresh, old, (a, b) => where(condition, a, b)) as T;
+}
