@@ -15,6 +15,7 @@ export * from './model.js';
 export * from './ndarray.js';
 export * from './op.js';
 export * from './ops/cross_entropy.js';
+export * from './ops/dilated_convolution.js';
 export * from './ops/random.js';
 export * from './optimizer.js';
 export * from './philox.js';
