@@ -1,0 +1,138 @@
+import { defineLayer, type Layer, type Leaf, type None, ndarray, type TensorSpec } from '@tenon-ml/core';
+import { add, mean, mul, reshape, rsqrt, square, sub, type Tensor } from '@tensorflow/tfjs-core';
+import { frozenLayer } from './frozen.js';
+import { checkFloat32, type InputLike, leaves, shapeError } from './inputs.js';
+import {
+  fromCall,
+  fromSpec,
+  type OptionSource,
+  type RawOptions,
+  readOptions,
+  specOptions,
+} from './options.js';
+
+export interface BatchNormOptions<Scale extends boolean = boolean, Bias extends boolean = boolean> {
+  /** How much of the running statistics a step keeps (default 0.9). */
+  readonly momentum?: number;
+  /** Added to the variance (default 1e-5). */
+  readonly epsilon?: number;
+  /** Whether the result is scaled by a parameter (default true). */
+  readonly scale?: Scale;
+  /** Whether a bias is added (default true). */
+  readonly bias?: Bias;
+}
+
+export type BatchNormParams<Scale extends boolean = true, Bias extends boolean = true> = (Scale extends true
+  ? { readonly scale: Leaf }
+  : None) &
+  (Bias extends true ? { readonly bias: Leaf } : None);
+
+/** The running statistics, saved with the model. */
+export type BatchNormState = { readonly mean: Leaf; readonly variance: Leaf };
+
+/**
+ * Batch normalization: y = (x − μ) / √(σ² + epsilon) · scale + bias, per channel (the last axis).
+ *
+ * In training μ and σ² are the mean and the biased variance (Σ(x − μ)² / n) over all other axes, and the state becomes
+ *
+ *   mean ← momentum · mean + (1 − momentum) · μ,   variance ← momentum · variance + (1 − momentum) · σ² · n / (n − 1);
+ *
+ * otherwise they are those of the state.
+ *
+ * Shapes: x float32 [batch, …, channels] of rank 2 or more; scale, bias, mean, variance [channels]. scale and variance
+ * begin as ones, bias and mean as zeros.
+ *
+ * The running variance is unbiased, as in PyTorch; Keras stores the biased one. `momentum` is Keras's (PyTorch's 0.1 is
+ * our 0.9; Keras's default is 0.99). epsilon is PyTorch's default; Keras's is 1e-3. As in PyTorch, training on a single
+ * value a channel (n = 1) throws `SHAPE_MISMATCH`: its output would not depend on its input.
+ *
+ * Ioffe and Szegedy 2015, "Batch normalization: accelerating deep network training".
+ */
+export function batchNorm<Scale extends boolean = true, Bias extends boolean = true>(
+  options: BatchNormOptions<Scale, Bias> = {},
+): Layer<BatchNormParams<Scale, Bias>, BatchNormState> {
+  // Which parameters there are is known from the options at run time, and from Scale and Bias in the types.
+  return batchNormOf({ ...options }, fromCall('batchNorm')) as unknown as Layer<
+    BatchNormParams<Scale, Bias>,
+    BatchNormState
+  >;
+}
+
+/** Rebuilds `batchNorm` from its spec. */
+export const batchNormDefinition = /* @__PURE__ */ defineLayer({
+  name: 'batchNorm',
+  version: 1,
+  build: (spec, _registry, path) => batchNormOf(specOptions(spec), fromSpec(path, 'batchNorm')),
+});
+
+function batchNormOf(raw: RawOptions, source: OptionSource): Layer<BatchNormParams, BatchNormState> {
+  const options = readOptions(raw, source);
+  const momentum = options.number('momentum', 0.9, 'from 0 to 1', (x) => x >= 0 && x <= 1);
+  const epsilon = options.number('epsilon', 1e-5, 'above 0', (x) => x > 0);
+  const scale = options.boolean('scale', true);
+  const bias = options.boolean('bias', true);
+  options.end();
+
+  const names = [...(scale ? ['scale'] : []), ...(bias ? ['bias'] : [])];
+  return frozenLayer<BatchNormParams, BatchNormState>({
+    spec: { layer: 'batchNorm', version: 1, momentum, epsilon, scale, bias },
+    init(_key, input: TensorSpec, path = '') {
+      const channels = checkInput(input, path || 'batchNorm');
+      const filled = (value: number) =>
+        ndarray('float32', [channels], new Float32Array(channels).fill(value));
+      const params = { ...(scale && { scale: filled(1) }), ...(bias && { bias: filled(0) }) };
+      return {
+        params: params as { scale: ReturnType<typeof filled>; bias: ReturnType<typeof filled> },
+        state: { mean: filled(0), variance: filled(1) },
+        output: { dtype: 'float32', shape: [...input.shape] },
+      };
+    },
+    apply(params, state, input: Tensor, context) {
+      const where = context.path || 'batchNorm';
+      const [runningMean, runningVariance] = leaves(state, ['mean', 'variance'], where, 'state');
+      const own = leaves(params, names, where);
+      const channels = checkInput(input, where, runningMean.shape[0]);
+      const count = input.size / channels;
+      // As a matrix: one axis to reduce, and the simplest broadcast.
+      const x = reshape(input, [count, channels]);
+      const finish = (centered: Tensor, variance: Tensor): Tensor => {
+        const factor = rsqrt(add(variance, epsilon));
+        const scaled = mul(centered, scale ? mul(factor, own[0]) : factor);
+        return reshape(bias ? add(scaled, own[own.length - 1]) : scaled, input.shape);
+      };
+      if (!context.training) {
+        return { output: finish(sub(x, runningMean), runningVariance), state };
+      }
+      if (count < 2) {
+        const hint = 'Drop the last batch where it is a single example, or train with larger batches.';
+        throw shapeError(where, 'more than one value a channel in training', input, hint);
+      }
+      const batchMean = mean(x, 0);
+      const centered = sub(x, batchMean);
+      // Of the centered values: E[x²] − E[x]² cancels where the mean is large.
+      const batchVariance = mean(square(centered), 0);
+      const unbiased = mul(batchVariance, count / (count - 1));
+      return {
+        output: finish(centered, batchVariance),
+        state: {
+          mean: add(mul(runningMean, momentum), mul(batchMean, 1 - momentum)),
+          variance: add(mul(runningVariance, momentum), mul(unbiased, 1 - momentum)),
+        },
+      };
+    },
+  });
+}
+
+function checkInput(input: InputLike, where: string, known?: number): number {
+  const { shape } = input;
+  if (shape.length < 2) throw shapeError(where, `[batch, …, ${known ?? 'channels'}]`, input);
+  const channels = shape[shape.length - 1];
+  if (channels === null) {
+    throw shapeError(where, '[batch, …, channels] with a known number of channels', input);
+  }
+  if (known !== undefined && channels !== known) {
+    throw shapeError(where, `[batch, …, ${known}]`, input, 'Its state was made for that many channels.');
+  }
+  checkFloat32(input, where);
+  return channels;
+}
