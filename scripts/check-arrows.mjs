@@ -1,5 +1,5 @@
 /**
- * `npm run check:arrows [-- FOLDER]`: holds the packages to the direction of their arrows (docs/architecture.md):
+ * `npm run check:arrows [-- FOLDER]`: holds the packages to the direction of their arrows (CONTRIBUTING.md):
  * core <- layers, losses, metrics, optimizers, data, backend-*; train -> core, data; apps -> all.
  *
  * Both manifests and the imports of `src` are read. It also keeps tensors out of data, deep imports out of
