@@ -1,7 +1,17 @@
-import { Tensor } from '@tensorflow/tfjs-core';
+import { clone, Tensor, Variable } from '@tensorflow/tfjs-core';
 import type { Backend } from './backend.js';
 import { deviceDType } from './dtype.js';
-import { engineBackend, internals, runScope, withBackend } from './engine.js';
+import {
+  engineBackend,
+  internals,
+  isInScope,
+  isRecordingGradients,
+  nextTensorId,
+  override,
+  refusePromise,
+  runScope,
+  withBackend,
+} from './engine.js';
 import { TenonError } from './errors.js';
 import { rememberHostValue } from './host_values.js';
 import { isNdArray, type NdArray } from './ndarray.js';
@@ -62,7 +72,8 @@ export function compile<Args extends readonly Tree<Tensor>[], Out extends Tree<T
   let calls = 0;
 
   const call = (...args: Tree<Tensor | NdArray>[]): Out => {
-    if (isInScope()) return f(...(args.map((arg) => uploadWithin(arg)) as unknown as Args));
+    if (isInScope() || isRecordingGradients())
+      return f(...(args.map((arg) => uploadWithin(arg)) as unknown as Args));
     for (const [index, arg] of args.entries()) {
       for (const [path, leaf] of treeEntries(arg))
         checkArgument(leaf, `${name}, argument ${index + 1}`, path, backend);
@@ -135,12 +146,6 @@ const consumers = new WeakMap<Tensor, string>();
 function consume(tensor: Tensor, by: string): void {
   if (!tensor.isDisposed) tensor.dispose();
   consumers.set(tensor, by);
-}
-
-// Inside a scope of ours or under a tape a compiled function is inlined; tfjs's own tidy alone doesn't count.
-function isInScope(): boolean {
-  const tfjs = internals();
-  return tfjs.state.gradientDepth > 0 || Object.hasOwn(tfjs, 'keep');
 }
 
 function uploadWithin(tree: Tree<Tensor | NdArray>): Tree<Tensor> {
@@ -218,17 +223,10 @@ function checkAlive(leaf: Tensor, where: string, path: string): void {
 
 /** Checks outputs, and clones those that alias an argument, each other, or a tensor from outside. */
 function detach(output: unknown, given: ReadonlySet<Tensor>, name: string, first: number): Tree<Tensor> {
-  if (output instanceof Promise) {
-    output.catch(() => {});
-    throw new TenonError({
-      code: 'IMPURE_FUNCTION',
-      where: name,
-      message: 'a compiled function must be synchronous, and this one returned a Promise',
-      hint: 'Read values outside: await read(step(…)).',
-    });
-  }
+  refusePromise(output, name);
   const seen = new Set<Tensor>();
   return treeMap(output as Tree<unknown>, (leaf, path) => {
+    refusePromise(leaf, path ? `${name}, output ${path}` : name);
     if (!(leaf instanceof Tensor)) {
       throw new TenonError({
         code: 'IMPURE_FUNCTION',
@@ -245,7 +243,8 @@ function detach(output: unknown, given: ReadonlySet<Tensor>, name: string, first
       });
     }
     if (!given.has(leaf) && leaf.id < first) throw captured(name, leaf);
-    const fresh = given.has(leaf) || seen.has(leaf) ? internals().clone(leaf) : leaf;
+    const shared = given.has(leaf) || seen.has(leaf) || leaf instanceof Variable;
+    const fresh = shared ? clone(leaf) : leaf;
     seen.add(fresh);
     return fresh;
   });
@@ -257,28 +256,17 @@ function describeLeaf(leaf: unknown): string {
   return isNode(leaf) || leaf === null ? String(leaf) : typeof leaf;
 }
 
-// Ids grow with every tensor made, so an id below the first of this call that isn't an argument's comes from outside.
-function nextTensorId(): number {
-  return (internals().constructor as unknown as { nextTensorId: number }).nextTensorId;
-}
-
-/** Makes every kernel call check, while the first call runs, that its inputs are arguments or were made inside. */
+/**
+ * Makes every kernel call check, while the first call runs, that its inputs are arguments or were made inside. Ids
+ * grow with every tensor, so one below the first of this call that isn't an argument's comes from outside.
+ */
 function guardCaptures(name: string, first: number, given: ReadonlySet<Tensor>): () => void {
-  const tfjs = internals() as unknown as {
-    runKernel?: (kernel: string, inputs: object, attrs?: object) => unknown;
-  };
-  const hadOwn = Object.hasOwn(tfjs, 'runKernel');
-  const original = tfjs.runKernel as NonNullable<typeof tfjs.runKernel>;
-  tfjs.runKernel = (kernel, inputs, attrs) => {
+  return override('runKernel', (original) => (kernel, inputs, attrs) => {
     for (const input of Object.values(inputs).flat()) {
       if (input instanceof Tensor && input.id < first && !given.has(input)) throw captured(name, input);
     }
-    return original.call(tfjs, kernel, inputs, attrs);
-  };
-  return () => {
-    if (hadOwn) tfjs.runKernel = original;
-    else delete tfjs.runKernel;
-  };
+    return original(kernel, inputs, attrs);
+  });
 }
 
 function captured(name: string, tensor: Tensor): TenonError {

@@ -1,4 +1,4 @@
-import { engine, type KernelBackend, type Tensor } from '@tensorflow/tfjs-core';
+import { clone, engine, type KernelBackend, type Tensor } from '@tensorflow/tfjs-core';
 import type { Backend } from './backend.js';
 import { TenonError } from './errors.js';
 
@@ -18,8 +18,18 @@ interface EngineInternals {
     tensorInfo: WeakMap<object, { backend: KernelBackend }>;
   };
   keep(tensor: Tensor): Tensor;
-  clone(tensor: Tensor): Tensor;
+  makeVariable(...args: unknown[]): Tensor;
+  addTapeNode(
+    kernel: string,
+    inputs: object,
+    outputs: Tensor[],
+    gradient: GradientFunction | null,
+    saved: Tensor[],
+    attrs: object,
+  ): void;
+  runKernel(kernel: string, inputs: object, attrs?: object): unknown;
   track(tensor: Tensor): Tensor;
+  isTapeOn(): boolean;
   startScope(name?: string): void;
   endScope(result?: unknown): void;
   makeTensor(values: unknown, shape: readonly number[], dtype: string, backend?: KernelBackend): Tensor;
@@ -33,8 +43,31 @@ interface EngineInternals {
   ): { value: Tensor; grads: (Tensor | undefined)[] };
 }
 
+/** What a tape node calls in the backward pass: gradients by the name of the input. */
+type GradientFunction = (dy: unknown, saved: Tensor[], attrs: object) => { [input: string]: () => Tensor };
+
 export function internals(): EngineInternals {
   return engine() as unknown as EngineInternals;
+}
+
+/** The id of the next tensor that tfjs makes: whatever has a smaller one was there before. */
+export function nextTensorId(): number {
+  return (engine().constructor as unknown as { nextTensorId: number }).nextTensorId;
+}
+
+/** Puts another function in the place of one of the engine's methods; what is returned puts it back. */
+export function override<M extends 'keep' | 'makeVariable' | 'addTapeNode' | 'runKernel'>(
+  method: M,
+  wrap: (original: EngineInternals[M]) => EngineInternals[M],
+): () => void {
+  const tfjs: Partial<EngineInternals> = internals();
+  const hadOwn = Object.hasOwn(tfjs, method);
+  const before = tfjs[method] as EngineInternals[M];
+  tfjs[method] = wrap(before.bind(tfjs) as EngineInternals[M]);
+  return () => {
+    if (hadOwn) tfjs[method] = before;
+    else delete tfjs[method];
+  };
 }
 
 /** The number of tensors alive in this process, on all backends: for leak checks. */
@@ -103,36 +136,60 @@ export function handOver(tensor: Tensor): void {
   internals().track(tensor);
 }
 
+/** Throws `IMPURE_FUNCTION` if `result` is a Promise, whose rejection then is nobody's. */
+export function refusePromise(result: unknown, where: string): void {
+  if (!(result instanceof Promise)) return;
+  result.catch(() => {});
+  throw new TenonError({
+    code: 'IMPURE_FUNCTION',
+    where,
+    message: 'the function must be synchronous, and this one returned a Promise',
+    hint: 'Read values outside: await read(step(…)).',
+  });
+}
+
 /** Whether a gradient tape is recording. */
 export function isRecordingGradients(): boolean {
   return internals().state.gradientDepth > 0;
+}
+
+/** Whether a scope of ours is open; tfjs's own `tidy` doesn't count. */
+export function isInScope(): boolean {
+  return Object.hasOwn(internals(), 'keep');
 }
 
 /**
  * Runs `f` in a scope of its own and disposes everything it made but what `escaping` picks from its result.
  *
  * tfjs's `tidy` is not enough: what a gradient tape saves is "kept" and freed only by a backward pass that ends well,
- * and a throw leaves the tape itself behind. So `keep` is watched while `f` runs, and everything kept is freed, on a
- * throw too.
+ * and a throw leaves the tape itself behind. So `keep` is watched while `f` runs, and everything made and kept inside
+ * is freed, on a throw too. Variables, which no scope of tfjs tracks, are treated alike.
  *
  * Picked tensors are kept in turn: whoever gets them frees them.
  */
 export function runScope<T>(name: string, f: () => T, escaping: (result: T) => readonly Tensor[]): T {
   const tfjs = internals();
   const { gradientDepth, activeTape } = tfjs.state;
-  const hadOwnKeep = Object.hasOwn(tfjs, 'keep');
-  const outerKeep = tfjs.keep;
+  const first = nextTensorId();
   const kept: Tensor[] = [];
-  tfjs.keep = (tensor) => {
-    kept.push(tensor);
-    return outerKeep.call(tfjs, tensor);
+  const watch = (tensor: Tensor): Tensor => {
+    if (tensor.id >= first) kept.push(tensor);
+    return tensor;
   };
-  const restore = (): void => {
-    if (hadOwnKeep) tfjs.keep = outerKeep;
-    else delete (tfjs as Partial<EngineInternals>).keep;
-  };
+  const outermost = !isInScope();
+  const restore = [
+    override('keep', (original) => (tensor) => watch(original(tensor))),
+    override(
+      'makeVariable',
+      (original) =>
+        (...args) =>
+          watch(original(...args)),
+    ),
+  ];
+  if (outermost) restore.push(override('addTapeNode', cloneCustomGradients));
   let escaped: readonly Tensor[] = [];
-  tfjs.startScope(name);
+  // Not the bare name: tfjs takes a custom gradient's scope for a kernel where one has that name.
+  tfjs.startScope(`in ${name}`);
   try {
     const result = f();
     escaped = escaping(result);
@@ -142,10 +199,27 @@ export function runScope<T>(name: string, f: () => T, escaping: (result: T) => r
     tfjs.state.activeTape = gradientDepth === 0 ? null : activeTape;
     throw error;
   } finally {
-    restore();
+    for (const undo of restore.reverse()) undo();
     for (const tensor of escaped) tfjs.keep(tensor);
     tfjs.endScope();
     const survivors = new Set(escaped);
     for (const tensor of kept) if (!survivors.has(tensor) && !tensor.isDisposed) tensor.dispose();
   }
+}
+
+/**
+ * tfjs frees gradients one by one while it adds them up, and what a custom gradient saved when the tape ends: a
+ * gradient that is dy itself, a saved tensor, or another input's gradient would be handed on disposed. So each gets
+ * its own.
+ */
+function cloneCustomGradients(addTapeNode: EngineInternals['addTapeNode']): EngineInternals['addTapeNode'] {
+  return (kernel, inputs, outputs, gradient, saved, attrs) => {
+    const cloned: GradientFunction | null =
+      gradient &&
+      ((dy, kept, constants) =>
+        Object.fromEntries(
+          Object.entries(gradient(dy, kept, constants)).map(([input, of]) => [input, () => clone(of())]),
+        ));
+    addTapeNode(kernel, inputs, outputs, cloned, saved, attrs);
+  };
 }

@@ -5,10 +5,10 @@ import { formatShape } from './ndarray.js';
 import type { Host, Specs, Tree } from './tree.js';
 
 /** Values of a loss per element, and how much each of them counts. The two have the same shape. */
-export interface LossValues {
+export type LossValues = {
   readonly values: Tensor;
   readonly weights: Tensor;
-}
+};
 
 /**
  * A loss: a pure function on tensors, of predictions (logits, where there are any) and targets. The step takes
