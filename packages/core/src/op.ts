@@ -1,4 +1,5 @@
 import {
+  clone,
   customGrad,
   engine,
   getKernel,
@@ -44,22 +45,35 @@ export function defineOp<Inputs extends OpInputs, Attrs extends OpAttrs>(
   definition: OpDefinition<Inputs, Attrs>,
 ): Op<Inputs, Attrs> {
   const { name, gradient } = definition;
+  const hasKernel = (): boolean => getKernel(name, engine().backendName) !== undefined;
 
   const forward = (inputs: Inputs, attrs: Attrs): Tensor => {
-    const tfjs = engine();
-    if (getKernel(name, tfjs.backendName)) {
-      return tfjs.runKernel(name, inputs as unknown as NamedTensorMap, attrs as NamedAttrMap) as Tensor;
-    }
-    return reference(definition, inputs, attrs);
+    if (!hasKernel()) return reference(definition, inputs, attrs);
+    return engine().runKernel(
+      name,
+      inputs as unknown as NamedTensorMap,
+      attrs as unknown as NamedAttrMap,
+    ) as Tensor;
   };
-  if (!gradient) return forward;
+  if (gradient) return differentiable(forward, gradient);
 
+  // A tape can't follow a kernel that has no gradient: there, the reference runs, or nothing is followed.
+  const followed = definition.reference ?? differentiable(forward, () => ({}));
+  return (inputs, attrs) =>
+    internals().isTapeOn() && hasKernel() ? followed(inputs, attrs) : forward(inputs, attrs);
+}
+
+function differentiable<Inputs extends OpInputs, Attrs extends OpAttrs>(
+  forward: Op<Inputs, Attrs>,
+  gradient: NonNullable<OpDefinition<Inputs, Attrs>['gradient']>,
+): Op<Inputs, Attrs> {
   return (inputs, attrs) => {
     const names = Object.keys(inputs);
     const run = customGrad((...args) => {
       const save = args.pop() as unknown as (tensors: Tensor[]) => void;
       const given = args as unknown as Tensor[];
-      const output = forward(inputs, attrs);
+      const result = forward(inputs, attrs);
+      const output = given.includes(result) ? clone(result) : result;
       save([...given, output]);
       return {
         value: output,
@@ -69,7 +83,7 @@ export function defineOp<Inputs extends OpInputs, Attrs extends OpAttrs>(
           // tfjs frees the gradients one by one while it adds them up: none may be another's, or dy itself.
           return names.map((key, i) => {
             const grad = grads[key];
-            return grad ? internals().clone(grad) : zerosOf(saved[i]);
+            return grad ? clone(grad) : zerosOf(saved[i]);
           });
         },
       };
