@@ -1,2 +1,11 @@
+export {
+  type CsvDataset,
+  type CsvDatasetOptions,
+  type CsvOptions,
+  type CsvTable,
+  fromCsv,
+  parseCsv,
+} from './csv.js';
 export * from './dataset.js';
 export { fromArrays, fromExamples, fromGenerator, type GeneratorOptions } from './sources.js';
+export * from './transforms.js';

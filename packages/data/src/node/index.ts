@@ -1,1 +1,1 @@
-export {};
+export { readCsv, readCsvText } from './csv_file.js';
