@@ -14,7 +14,7 @@ import {
 } from './engine.js';
 import { TenonError } from './errors.js';
 import { rememberHostValue } from './host_values.js';
-import { isNdArray, type NdArray } from './ndarray.js';
+import { checkNdArray, isNdArray, type NdArray } from './ndarray.js';
 import {
   type Device,
   type Feed,
@@ -129,7 +129,10 @@ export async function read<T>(
 
 /** Host values as tensors on a backend, owned by the caller: for what is used by many calls. */
 export function upload<T extends Tree<NdArray>>(tree: T, backend: Backend): Device<T> {
-  for (const [path, leaf] of treeEntries<NdArray>(tree)) deviceDType(leaf.dtype, path || 'upload');
+  for (const [path, leaf] of treeEntries<NdArray>(tree)) {
+    deviceDType(leaf.dtype, path || 'upload');
+    checkNdArray(leaf, path || 'upload');
+  }
   const instance = engineBackend(backend);
   return withBackend(backend, () =>
     treeMap<NdArray, Tensor>(tree, (leaf) => internals().keep(makeTensor(leaf, instance))),
@@ -185,6 +188,7 @@ function checkArgument(leaf: unknown, where: string, path: string, backend: Back
   const at = path ? `${where}, ${path}` : where;
   if (isNdArray(leaf)) {
     deviceDType(leaf.dtype, at);
+    checkNdArray(leaf, at);
     return;
   }
   if (!(leaf instanceof Tensor)) {

@@ -27,6 +27,7 @@ export function formatShape(shape: readonly (number | null)[]): string {
   return `[${shape.map((length, axis) => length ?? (axis === 0 ? 'batch' : 'any')).join(', ')}]`;
 }
 
+/** Whether two shapes are equal, free axes included. */
 export function sameShape(a: readonly (number | null)[], b: readonly (number | null)[]): boolean {
   return a.length === b.length && a.every((length, axis) => length === b[axis]);
 }
@@ -49,34 +50,45 @@ export function ndarray<D extends DType>(
   shape: readonly number[],
   data: TypedArrays[D],
 ): NdArray<D> {
-  for (const length of shape) {
-    if (!Number.isInteger(length) || length < 0) {
-      throw new TenonError({
-        code: 'SHAPE_MISMATCH',
-        where: 'ndarray',
-        expected: 'a shape of integers of at least 0',
-        got: formatShape(shape),
-      });
-    }
-  }
-  const size = sizeOf(shape);
+  const array: NdArray<D> = { dtype, shape: [...shape], data };
+  checkNdArray(array, 'ndarray');
+  return array;
+}
+
+/**
+ * Throws `SHAPE_MISMATCH` or `DTYPE_MISMATCH` for an array that contradicts itself, as one that wasn't made by
+ * `ndarray` can.
+ */
+export function checkNdArray({ dtype, shape, data }: NdArray, where: string): void {
+  const size = checkedSize(shape, where);
   if (data.length !== size) {
     throw new TenonError({
       code: 'SHAPE_MISMATCH',
-      where: 'ndarray',
+      where,
       expected: `${size} elements for the shape ${formatShape(shape)}`,
       got: `${data.length}`,
     });
   }
-  if (data.constructor.name !== dtypes[dtype].create(0).constructor.name) {
+  // By name, so that arrays from another realm (a worker, a frame) are taken too.
+  const name = dtypes[dtype].create(0).constructor.name;
+  if (data.constructor.name !== name) {
     throw new TenonError({
       code: 'DTYPE_MISMATCH',
-      where: 'ndarray',
-      expected: `a ${dtypes[dtype].create(0).constructor.name} for ${dtype}`,
+      where,
+      expected: `a ${name} for ${dtype}`,
       got: data.constructor.name,
     });
   }
-  return { dtype, shape: [...shape], data };
+}
+
+function checkedSize(shape: readonly number[], where: string): number {
+  if (shape.every((length) => Number.isInteger(length) && length >= 0)) return sizeOf(shape);
+  throw new TenonError({
+    code: 'SHAPE_MISMATCH',
+    where,
+    expected: 'a shape of integers of at least 0',
+    got: formatShape(shape),
+  });
 }
 
 /**
@@ -97,7 +109,7 @@ export function fromNested(values: NestedNumbers, dtype?: DType): NdArray {
   const walk = (level: NestedNumbers, axis: number): void => {
     if (Array.isArray(level) ? axis < shape.length && level.length === shape[axis] : axis === shape.length) {
       if (Array.isArray(level)) for (const inner of level) walk(inner, axis + 1);
-      else flat.push(level as number | boolean);
+      else flat.push(checkElement(level));
       return;
     }
     throw new TenonError({
@@ -114,6 +126,16 @@ export function fromNested(values: NestedNumbers, dtype?: DType): NdArray {
   return target === 'float32' ? narrow(numbers, 'float32') : cast(numbers, target);
 }
 
+function checkElement(element: unknown): number | boolean {
+  if (typeof element === 'number' || typeof element === 'boolean') return element;
+  throw new TenonError({
+    code: 'DTYPE_MISMATCH',
+    where: 'fromNested',
+    expected: 'numbers or booleans',
+    got: element === null ? 'null' : typeof element,
+  });
+}
+
 /** A scalar (shape []) of float32, or of `dtype`. */
 export function scalar(value: number): NdArray<'float32'>;
 export function scalar<D extends DType>(value: number, dtype: D): NdArray<D>;
@@ -124,18 +146,18 @@ export function scalar(value: number, dtype: DType = 'float32'): NdArray {
 /** An array of zeros. */
 export function zeros<D extends DType = 'float32'>(shape: readonly number[], dtype?: D): NdArray<D> {
   const target = (dtype ?? 'float32') as D;
-  return { dtype: target, shape: [...shape], data: dtypes[target].create(sizeOf(shape)) };
+  return { dtype: target, shape: [...shape], data: dtypes[target].create(checkedSize(shape, 'zeros')) };
 }
 
-/** An array whose every element is `value`. */
+/** An array whose every element is `value`, which the dtype must hold: `DTYPE_MISMATCH` otherwise. */
 export function full<D extends DType = 'float32'>(
   shape: readonly number[],
   value: number,
   dtype?: D,
 ): NdArray<D> {
   const array = zeros(shape, dtype);
-  if (array.data instanceof BigInt64Array) array.data.fill(BigInt(value));
-  else (array.data as Float32Array).fill(value);
+  const [element] = cast(ndarray('float64', [], Float64Array.of(value)), array.dtype).data;
+  (array.data as { fill(element: number | bigint): void }).fill(element);
   return array;
 }
 
@@ -171,8 +193,20 @@ export function reshaped<D extends DType>(array: NdArray<D>, shape: readonly num
   return ndarray(array.dtype, shape, array.data);
 }
 
-/** Rows `begin` to `end` (exclusive) along the first axis; a view where the array's class allows, no copy. */
+/**
+ * Rows `begin` to `end` (exclusive) along the first axis: a view, no copy. Throws `SHAPE_MISMATCH` for rows that the array
+ * doesn't have.
+ */
 export function rows<D extends DType>(array: NdArray<D>, begin: number, end: number): NdArray<D> {
+  const [length = -1] = array.shape;
+  if (!(Number.isInteger(begin) && Number.isInteger(end) && begin >= 0 && begin <= end && end <= length)) {
+    throw new TenonError({
+      code: 'SHAPE_MISMATCH',
+      where: 'rows',
+      expected: length < 0 ? 'an array of at least one axis' : `rows from 0 to ${length}`,
+      got: length < 0 ? 'a scalar' : `${begin} to ${end}`,
+    });
+  }
   const width = sizeOf(array.shape.slice(1));
   const data = array.data.subarray(begin * width, end * width) as TypedArrays[D];
   return { dtype: array.dtype, shape: [end - begin, ...array.shape.slice(1)], data };
@@ -180,10 +214,18 @@ export function rows<D extends DType>(array: NdArray<D>, begin: number, end: num
 
 /** Nested arrays of the values, for printing and JSON. int64 becomes numbers; beyond 2⁵³ it throws. */
 export function toNested(array: NdArray): NestedNumbers {
-  const values = array.dtype === 'int64' ? cast(array, 'float64').data : array.data;
+  const values = array.data;
   const at = (axis: number, offset: number): NestedNumbers => {
     if (axis === array.shape.length) {
-      const value = Number((values as Float64Array)[offset]);
+      const value = Number(values[offset]);
+      if (array.dtype === 'int64' && !Number.isSafeInteger(value)) {
+        throw new TenonError({
+          code: 'DTYPE_MISMATCH',
+          where: 'toNested',
+          expected: 'int64 values of at most 2^53 - 1, which a number holds exactly',
+          got: `${values[offset]} at index ${offset}`,
+        });
+      }
       return array.dtype === 'bool' ? value !== 0 : value;
     }
     const stride = sizeOf(array.shape.slice(axis + 1));
