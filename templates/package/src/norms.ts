@@ -18,5 +18,5 @@ export function euclideanNorm(x: Tensor): Scalar {
       hint: 'Cast it first.',
     });
   }
-  return sqrt(sum(square(x)));
+  return sqrt(sum<Scalar>(square(x)));
 }
