@@ -1,5 +1,6 @@
 import {
   formatShape,
+  isNdArray,
   type Loss,
   labelsToProbabilities,
   type NdArray,
@@ -27,8 +28,8 @@ import {
 } from '@tensorflow/tfjs-core';
 import {
   type ArrayKind,
+  checkArrays,
   checkFinite,
-  checkPrediction,
   checkSameShape,
   describeKind,
   isIntegerLabels,
@@ -62,7 +63,8 @@ export interface SigmoidCrossEntropyOptions {
  * - values, weights: [batch, …]; the weights are 1, and 0 where the label is `ignoreLabel`.
  *
  * With `labelSmoothing` ε the target is (1 − ε)·t + ε/K for K classes (Szegedy and others, "Rethinking the inception
- * architecture for computer vision", CVPR 2016), as in PyTorch and Keras. Finite for all finite logits.
+ * architecture for computer vision", CVPR 2016), as in PyTorch and Keras. Finite for all finite logits; mask classes with −10⁹ rather than −∞, which is
+ * NaN here (0·∞), as it is in PyTorch with probabilities.
  *
  * On a device nothing can throw for a value: a label that is out of range makes its value NaN, so that the step is
  * refused rather than wrong. `check` finds it on the host first: `LABEL_OUT_OF_RANGE`, with the record. A mismatch of
@@ -176,7 +178,7 @@ function softmaxTarget(
   prediction: ArrayKind,
   ignoreLabel: number | undefined,
 ): 'labels' | 'probabilities' {
-  checkPrediction(name, prediction, 2, 'of float32 [batch, …, classes]');
+  checkArrays(name, target, prediction, 2, 'of float32 [batch, …, classes]');
   const outer = prediction.shape.slice(0, -1);
   const classes = prediction.shape.at(-1) ?? null;
   if (classes !== null && classes < 2) {
@@ -209,9 +211,7 @@ function softmaxTarget(
         name,
         `integer labels as int32 ${formatShape(outer)} or probabilities as float32 ${formatShape(prediction.shape)}`,
         describeKind(target),
-        shapesAgree(target.shape, outer)
-          ? "If these are labels, cast them: cast(target, 'int32')."
-          : undefined,
+        shapesAgree(target.shape, outer) ? hintForFloatLabels(target) : undefined,
       );
     }
     if (ignoreLabel === undefined) return 'probabilities';
@@ -232,8 +232,14 @@ function softmaxTarget(
   );
 }
 
+function hintForFloatLabels(target: ArrayKind): string {
+  const index = isNdArray(target) ? target.data.findIndex((label) => !Number.isInteger(Number(label))) : -1;
+  if (!isNdArray(target) || index < 0) return "If these are labels, cast them: cast(target, 'int32').";
+  return `These are no labels: ${recordOf(index, target.shape)} is ${target.data[index]}.`;
+}
+
 function checkSigmoidTarget(name: string, target: ArrayKind, prediction: ArrayKind): void {
-  checkPrediction(name, prediction, 1, 'of float32 [batch, …]');
+  checkArrays(name, target, prediction, 1, 'of float32 [batch, …]');
   if (target.dtype !== 'float32' && target.dtype !== 'bool' && !isIntegerLabels(target.dtype)) {
     throw mismatch(
       'DTYPE_MISMATCH',

@@ -2,8 +2,8 @@ import type { Loss, NdArray, TensorSpec } from '@tenon-ml/core';
 import { ones, square, sub, type Tensor } from '@tensorflow/tfjs-core';
 import {
   type ArrayKind,
+  checkArrays,
   checkFinite,
-  checkPrediction,
   checkSameShape,
   describeKind,
   mismatch,
@@ -24,7 +24,7 @@ import {
 export function meanSquaredError(): Loss {
   const name = 'meanSquaredError';
   const checkKinds = (target: ArrayKind, prediction: ArrayKind): void => {
-    checkPrediction(name, prediction, 1, 'of float32 [batch, …]');
+    checkArrays(name, target, prediction, 1, 'of float32 [batch, …]');
     if (target.dtype !== 'float32') {
       throw mismatch(
         'DTYPE_MISMATCH',

@@ -32,8 +32,27 @@ export function isIntegerLabels(dtype: string): boolean {
   return dtype !== 'bool' && Object.hasOwn(dtypes, dtype) && dtypes[dtype as DType].device === 'int32';
 }
 
-/** Throws unless the prediction is float32 and has at least `rank` axes. */
-export function checkPrediction(loss: string, prediction: ArrayKind, rank: number, expected: string): void {
+/**
+ * Throws unless prediction and target are one array each, and the prediction is float32 with at least `rank` axes.
+ * `expected` says what it should be.
+ */
+export function checkArrays(
+  loss: string,
+  target: ArrayKind,
+  prediction: ArrayKind,
+  rank: number,
+  expected: string,
+): void {
+  for (const [name, value] of Object.entries({ prediction, target })) {
+    if (Array.isArray(value?.shape)) continue;
+    throw mismatch(
+      'STRUCTURE_MISMATCH',
+      loss,
+      `one array as ${name}`,
+      value === null || typeof value !== 'object' ? String(value) : `{ ${Object.keys(value).join(', ')} }`,
+      'For several outputs write a loss that picks the parts and calls this one.',
+    );
+  }
   if (prediction.dtype !== 'float32') {
     throw mismatch('DTYPE_MISMATCH', loss, `predictions ${expected}`, describeKind(prediction));
   }
