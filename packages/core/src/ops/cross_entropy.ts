@@ -2,8 +2,8 @@ import {
   abs,
   add,
   cast,
-  expandDims,
   exp,
+  expandDims,
   log,
   log1p,
   max,
@@ -65,8 +65,8 @@ export function labelsToProbabilities(labels: Tensor1D, classes: number): Tensor
  *
  *   H = max(x, 0) − x·t + log(1 + exp(−|x|)),   ∂H/∂x = sigmoid(x) − t,   ∂H/∂t = −x
  *
- * exp only sees numbers that are not positive, so nothing overflows. The gradient is written out: tfjs takes the
- * derivatives of max(x, 0) and |x| at 0 as 0, which adds up to −t there, where ½ − t is right.
+ * exp only sees numbers that are not positive, so nothing overflows. The gradient is written out: it is shorter than
+ * the tape's, and doesn't rest on what tfjs takes for the derivatives of max(x, 0) and |x| at 0.
  */
 export const sigmoidCrossEntropyDefinition: OpDefinition<Inputs, Record<string, never>> = {
   name: 'SigmoidCrossEntropy',
