@@ -1,12 +1,4 @@
-import {
-  broadcastLeft,
-  formatShape,
-  type NdArray,
-  sameShape,
-  sizeOf,
-  TenonError,
-  type Tree,
-} from '@tenon-ml/core';
+import { broadcastLeft, formatShape, type NdArray, sameShape, TenonError, type Tree } from '@tenon-ml/core';
 import {
   any,
   argMax,
@@ -19,6 +11,11 @@ import {
   type Tensor,
   where,
 } from '@tensorflow/tfjs-core';
+
+/** The class of a prediction that is NaN. */
+const NO_CLASS = -1;
+/** The label of a target that is NaN: none that anyone would ignore on purpose. */
+const NO_LABEL = -(2 ** 31);
 
 /** How predictions and targets are made into classes. */
 export interface ClassOptions {
@@ -34,7 +31,7 @@ export interface ClassOptions {
 export type ObservedClasses = {
   /** int32; −1 where a prediction is NaN. */
   readonly predicted: Tensor;
-  /** int32; −1 where a target is NaN. */
+  /** int32; −2³¹ where a target is NaN. */
   readonly label: Tensor;
   /** float32, broadcast from the left against the others. */
   readonly weights: Tensor;
@@ -68,22 +65,25 @@ export function observeClasses(
       got: `${prediction.dtype} ${formatShape(shape)}`,
     });
   }
-  const single = shape.length === 1 || last === 1;
+  const single = isOneNumber(shape);
   const outer = shape.length === 1 ? shape : shape.slice(0, -1);
   // Only checks that the weights fit: they are broadcast on the host.
   broadcastLeft(weights, outer);
   return {
-    predicted: single ? above(prediction, threshold, outer) : largest(prediction),
+    predicted: single ? above(prediction, threshold, outer, NO_CLASS) : largest(prediction, NO_CLASS),
     label: labelsOf(metric, target, shape, outer, single),
     weights,
-    classes: scalar(single ? 2 : last, 'int32'),
+    classes: scalar(classCount(prediction), 'int32'),
   };
 }
 
-/** How many classes `observeClasses` will find in a prediction. */
-export function classCount(prediction: Tensor): number {
-  const { shape } = prediction;
-  return shape.length < 2 || shape[shape.length - 1] === 1 ? 2 : shape[shape.length - 1];
+/** How many classes a prediction tells apart: one number tells two. */
+export function classCount({ shape }: Tensor): number {
+  return isOneNumber(shape) ? 2 : shape[shape.length - 1];
+}
+
+function isOneNumber(shape: readonly number[]): boolean {
+  return shape.length < 2 || shape[shape.length - 1] === 1;
 }
 
 function labelsOf(
@@ -94,10 +94,8 @@ function labelsOf(
   single: boolean,
 ): Tensor {
   if (target.dtype === 'float32') {
-    if (!single && sameShape(target.shape, shape)) return largest(target);
-    if (single && sizeOf(target.shape) === sizeOf(outer) && fits(target.shape, shape, outer)) {
-      return above(target, 0.5, outer);
-    }
+    if (!single && sameShape(target.shape, shape)) return largest(target, NO_LABEL);
+    if (single && fits(target.shape, shape, outer)) return above(target, 0.5, outer, NO_LABEL);
   } else if (target.dtype === 'int32' || target.dtype === 'bool') {
     if (fits(target.shape, single ? shape : outer, outer)) return cast(reshape(target, [...outer]), 'int32');
   }
@@ -122,15 +120,15 @@ function fits(shape: readonly number[], whole: readonly number[], outer: readonl
   return sameShape(shape, whole) || sameShape(shape, outer);
 }
 
-function largest(values: Tensor): Tensor {
+function largest(values: Tensor, none: number): Tensor {
   const found = argMax(values, -1);
-  return where(any(isNotANumber(values), -1), fill(found.shape, -1, 'int32'), found);
+  return where(any(isNotANumber(values), -1), fill(found.shape, none, 'int32'), found);
 }
 
-function above(values: Tensor, threshold: number, shape: readonly number[]): Tensor {
+function above(values: Tensor, threshold: number, shape: readonly number[], none: number): Tensor {
   const flat = reshape(values, [...shape]);
   const classes = cast(greater(flat, threshold), 'int32');
-  return where(isNotANumber(flat), fill(classes.shape, -1, 'int32'), classes);
+  return where(isNotANumber(flat), fill(classes.shape, none, 'int32'), classes);
 }
 
 /**
@@ -157,11 +155,11 @@ export function visitExamples(
         code: 'LABEL_OUT_OF_RANGE',
         where: `${metric}, record ${record} of the batch`,
         expected: `a label from 0 to ${count - 1}`,
-        got: String(value),
+        got: value === NO_LABEL ? 'a target that is NaN' : String(value),
         hint:
-          value === -1
-            ? `Leave such records out: ${metric}({ ignoreLabel: -1 }). A target that is NaN counts as -1 too.`
-            : 'Labels count from 0, and the model has one output for each.',
+          value < 0 && value !== NO_LABEL
+            ? `Mend the label, or leave such records out with the option { ignoreLabel: ${value} }.`
+            : 'Mend the target: labels count from 0, and the model has an output for each.',
       });
     }
     visit(value, Number(predicted.data[i]), weight);
