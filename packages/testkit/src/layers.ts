@@ -67,7 +67,7 @@ export async function checkLayer<P extends AnyParams, S extends AnyParams>(
   checkFrozen(subject);
 
   const json = JSON.parse(JSON.stringify(subject.spec)) as LayerSpec;
-  expect(json, 'the spec, through JSON').toEqual(subject.spec);
+  expect(json, 'the spec, through JSON').toStrictEqual(subject.spec);
   const rebuilt = buildLayer(json, registry);
   expect(rebuilt.spec, 'the spec of the rebuilt layer').toEqual(subject.spec);
 
