@@ -2,6 +2,7 @@ import { clone, Tensor, Variable } from '@tensorflow/tfjs-core';
 import type { Backend } from './backend.js';
 import { deviceDType } from './dtype.js';
 import {
+  checkTensor,
   engineBackend,
   internals,
   isInScope,
@@ -191,15 +192,7 @@ function checkArgument(leaf: unknown, where: string, path: string, backend: Back
     checkNdArray(leaf, at);
     return;
   }
-  if (!(leaf instanceof Tensor)) {
-    throw new TenonError({
-      code: 'INVALID_ARGUMENT',
-      where: at,
-      expected: 'a tensor or an NdArray',
-      got: leaf === null ? 'null' : typeof leaf,
-      hint: 'Numbers that change from step to step are passed as scalar(value).',
-    });
-  }
+  checkTensor(leaf, at, 'a tensor or an NdArray');
   checkAlive(leaf, where, path);
   const owner = internals().state.tensorInfo.get(leaf.dataId)?.backend;
   if (owner !== engineBackend(backend)) {
@@ -214,6 +207,7 @@ function checkArgument(leaf: unknown, where: string, path: string, backend: Back
 }
 
 function checkAlive(leaf: Tensor, where: string, path: string): void {
+  checkTensor(leaf, path ? `${where}, ${path}` : where);
   if (!leaf.isDisposed) return;
   const by = consumers.get(leaf);
   throw new TenonError({

@@ -1,6 +1,7 @@
-import { clone, engine, type KernelBackend, type Tensor } from '@tensorflow/tfjs-core';
+import { clone, engine, type KernelBackend, Tensor } from '@tensorflow/tfjs-core';
 import type { Backend } from './backend.js';
 import { TenonError } from './errors.js';
+import { isNdArray } from './ndarray.js';
 
 /**
  * What we use of tfjs's engine that its types hide. The version of tfjs-core is pinned, and `test/engine.test.ts`
@@ -134,6 +135,19 @@ function asActive<T>(name: string, f: () => T): T {
 export function handOver(tensor: Tensor): void {
   (tensor as { kept: boolean }).kept = false;
   internals().track(tensor);
+}
+
+/** Throws `INVALID_ARGUMENT` for what is no tensor. */
+export function checkTensor(value: unknown, where: string, expected = 'a tensor'): asserts value is Tensor {
+  if (value instanceof Tensor) return;
+  const got = isNdArray(value) ? 'an NdArray' : value === null ? 'null' : typeof value;
+  const hint =
+    typeof value === 'number'
+      ? 'Numbers that change from step to step are passed as scalar(value).'
+      : isNdArray(value)
+        ? 'Host values become tensors as arguments of a compiled function, or by upload().'
+        : undefined;
+  throw new TenonError({ code: 'INVALID_ARGUMENT', where, expected, got, hint });
 }
 
 /** Throws `IMPURE_FUNCTION` if `result` is a Promise, whose rejection then is nobody's. */

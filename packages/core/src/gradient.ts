@@ -1,5 +1,6 @@
 import { clone, Tensor, zerosLike } from '@tensorflow/tfjs-core';
 import {
+  checkTensor,
   handOver,
   internals,
   isRecordingGradients,
@@ -8,7 +9,7 @@ import {
   runScope,
 } from './engine.js';
 import { TenonError } from './errors.js';
-import { formatShape, isNdArray } from './ndarray.js';
+import { formatShape } from './ndarray.js';
 import { type Tree, treeEntries, treeLeaves, treeMap } from './tree.js';
 
 /** A function's value and its gradients: one for each leaf of its first argument, zeros where it isn't used. */
@@ -109,17 +110,6 @@ function checkLeaf(path: string, leaf: Tensor): void {
     expected: 'float32, to differentiate with respect to it',
     got: leaf.dtype,
     hint: 'Pass it as a later argument, not among the parameters.',
-  });
-}
-
-function checkTensor(leaf: unknown, where: string): void {
-  if (leaf instanceof Tensor) return;
-  throw new TenonError({
-    code: 'INVALID_ARGUMENT',
-    where,
-    expected: 'a tensor',
-    got: isNdArray(leaf) ? 'an NdArray' : leaf === null ? 'null' : typeof leaf,
-    hint: 'Host values become tensors as arguments of a compiled function, or by upload().',
   });
 }
 
