@@ -1,16 +1,16 @@
 import { type GradientTransform, type Params, treeEntries } from '@tenon-ml/core';
-import { addN, div, maximum, mul, sqrt, square, sum, type Tensor } from '@tensorflow/tfjs-core';
+import { addN, div, maximum, mul, scalar, sqrt, square, sum, type Tensor } from '@tensorflow/tfjs-core';
 import { mapUpdates } from './leaves.js';
 import { checkPositive } from './options.js';
 
 /**
- * √(Σ x²) over all elements of all leaves, as a scalar; 0 for a tree without leaves is no tensor, so undefined.
+ * √(Σ x²) over all elements of all leaves, as a scalar; 0 for a tree without leaves.
  *
  * Leaves are added in the order of their sorted paths: the bits don't depend on the order of an object's keys.
  */
-export function globalNorm(tree: Params<Tensor>): Tensor | undefined {
+export function globalNorm(tree: Params<Tensor>): Tensor {
   const entries = treeEntries<Tensor>(tree).sort(([a], [b]) => (a < b ? -1 : 1));
-  if (entries.length === 0) return undefined;
+  if (entries.length === 0) return scalar(0);
   return sqrt(addN(entries.map(([, leaf]) => sum(square(leaf)))));
 }
 
@@ -33,7 +33,6 @@ export function clipByGlobalNorm(maxNorm: number): GradientTransform {
     scalars: () => ({}),
     update(updates, state) {
       const norm = globalNorm(updates);
-      if (!norm) return { updates, state };
       // max / maximum(norm, max) is min(1, max / norm) without a division by 0.
       const scale = div(maxNorm, maximum(norm, maxNorm));
       return { updates: mapUpdates(updates, (u) => mul(u, scale)), state };

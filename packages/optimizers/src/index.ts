@@ -1,5 +1,7 @@
-export { type AnyTransform, applyUpdates, chain, compose, optimizer } from './chain.js';
+export * from './apply.js';
+export * from './chain.js';
 export * from './clipping.js';
+export { mapUpdates, mirrorParams, updateSlots } from './leaves.js';
 export * from './optimizers.js';
 export * from './schedules.js';
 export {

@@ -11,7 +11,7 @@ import {
 import type { Tensor } from '@tensorflow/tfjs-core';
 
 /** Zeros in the shapes of `params`, at the same paths; or another value. */
-export function mirror(params: Params<NdArray>, value = 0): Params<NdArray> {
+export function mirrorParams(params: Params<NdArray>, value = 0): Params<NdArray> {
   return treeMap<NdArray, NdArray>(params, ({ shape }) => {
     const array = zeros(shape);
     if (value !== 0) array.data.fill(value);

@@ -1,6 +1,7 @@
 import type { GradientTransform, Json, Leaf, Optimizer, Params, Schedule } from '@tenon-ml/core';
 import { TenonError } from '@tenon-ml/core';
-import { compose, optimizer } from './chain.js';
+import { optimizer } from './apply.js';
+import { compose } from './chain.js';
 import { checkLearningRate } from './options.js';
 import {
   addDecayedWeights,

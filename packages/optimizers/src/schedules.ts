@@ -51,8 +51,8 @@ export interface CosineDecayOptions {
  *   s ≥ n:       η(s) = end
  *
  * Source: Loshchilov, Hutter (2017), SGDR, without restarts. PyTorch's `CosineAnnealingLR(T_max=steps, eta_min=end)`
- * rises again after `steps`; ours stays, as Keras's `CosineDecay` does (whose `alpha` is end / peak, and whose warm-up
- * begins at 0 rather than at peak / w).
+ * rises again after `steps`; ours stays, as Keras's `CosineDecay` does, whose `alpha` is end / peak, and whose
+ * `decay_steps` count from the end of the warm-up.
  */
 export function cosineDecay({ peak, steps, warmup = 0, end = 0 }: CosineDecayOptions): Schedule {
   checkNonNegative(peak, 'cosineDecay, peak');
@@ -80,8 +80,8 @@ export function cosineDecay({ peak, steps, warmup = 0, end = 0 }: CosineDecayOpt
  *   s < steps:   η(s) = after(0) · (s + 1) / steps
  *   s ≥ steps:   η(s) = after(s − steps)
  *
- * The first step has 1/steps of the rate rather than 0, which would waste it (as PyTorch's `LinearLR` with
- * `start_factor=1/steps`); the last step of the warm-up has all of it.
+ * The first step has 1/steps of the rate rather than 0, which would waste it (so does PyTorch's `LinearLR`
+ * with `start_factor=1/steps, total_iters=steps-1`); the last step of the warm-up has all of it.
  *
  * Source: Goyal et al. (2017), Accurate, large minibatch SGD.
  */

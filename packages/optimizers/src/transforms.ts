@@ -1,7 +1,7 @@
 import type { GradientTransform, Json, Schedule } from '@tenon-ml/core';
 import { TenonError } from '@tenon-ml/core';
 import { add, div, mul, neg, sqrt, square, sub, type Tensor } from '@tensorflow/tfjs-core';
-import { leavesAt, mapUpdates, mirror, scalarOf, updateSlots } from './leaves.js';
+import { leavesAt, mapUpdates, mirrorParams, scalarOf, updateSlots } from './leaves.js';
 import { checkDecay, checkLearningRate, checkNonNegative, checkPositive } from './options.js';
 
 /**
@@ -46,7 +46,7 @@ export function momentum({ decay, nesterov = false }: MomentumOptions): Gradient
   checkDecay(decay, 'momentum, decay');
   return {
     spec: { transform: 'momentum', decay, nesterov },
-    init: (params) => ({ velocity: mirror(params) }),
+    init: (params) => ({ velocity: mirrorParams(params) }),
     scalars: () => ({}),
     update: (updates, state) =>
       updateSlots(updates, state, ['velocity'], (u, slot) => {
@@ -75,7 +75,7 @@ export function scaleByAdagrad(options: AdagradScaling): GradientTransform {
   checkNonNegative(initialAccumulator, 'scaleByAdagrad, initialAccumulator');
   return {
     spec: { transform: 'scaleByAdagrad', epsilon, initialAccumulator },
-    init: (params) => ({ sumOfSquares: mirror(params, initialAccumulator) }),
+    init: (params) => ({ sumOfSquares: mirrorParams(params, initialAccumulator) }),
     scalars: () => ({}),
     update: (updates, state) =>
       updateSlots(updates, state, ['sumOfSquares'], (u, slot) => {
@@ -118,7 +118,7 @@ export function scaleByAdam(options: AdamScaling): GradientTransform {
   checkPositive(epsilon, 'scaleByAdam, epsilon');
   return {
     spec: { transform: 'scaleByAdam', beta1, beta2, epsilon, biasCorrection },
-    init: (params) => ({ firstMoment: mirror(params), secondMoment: mirror(params) }),
+    init: (params) => ({ firstMoment: mirrorParams(params), secondMoment: mirrorParams(params) }),
     scalars(step): Record<string, number> {
       if (!biasCorrection) return {};
       const first = 1 - beta1 ** (step + 1);
