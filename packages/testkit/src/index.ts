@@ -1,3 +1,4 @@
 export * from './goldens.js';
 export * from './gradientCheck.js';
+export * from './requires.js';
 export * from './tolerances.js';
