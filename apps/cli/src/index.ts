@@ -1,1 +1,2 @@
-export {};
+/** Runs a command line of `tenon` in this process, and returns its exit code. */
+export { main } from './program.js';

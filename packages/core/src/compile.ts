@@ -17,14 +17,14 @@ import { TenonError } from './errors.js';
 import { rememberHostValue } from './host_values.js';
 import { checkNdArray, isNdArray, type NdArray } from './ndarray.js';
 import {
-  type Device,
+  type Downloaded,
   type Feed,
-  type Host,
   isNode,
   type Tree,
   treeEntries,
   treeLeaves,
   treeMap,
+  type Uploaded,
 } from './tree.js';
 
 export interface CompileOptions {
@@ -119,17 +119,17 @@ export function compile<Args extends readonly Tree<Tensor>[], Out extends Tree<T
 export async function read<T>(
   tree: T & Tree<Tensor>,
   options: { readonly keep?: boolean } = {},
-): Promise<Host<T>> {
+): Promise<Downloaded<T>> {
   const entries = treeEntries<Tensor>(tree);
   for (const [path, tensor] of entries) checkAlive(tensor, 'read', path);
   const values = await Promise.all(entries.map(([, tensor]) => download(tensor)));
   if (!options.keep) for (const [, tensor] of entries) tensor.dispose();
   let next = 0;
-  return treeMap<Tensor, NdArray>(tree, () => values[next++]) as unknown as Host<T>;
+  return treeMap<Tensor, NdArray>(tree, () => values[next++]) as unknown as Downloaded<T>;
 }
 
 /** Host values as tensors on a backend, owned by the caller: for what is used by many calls. */
-export function upload<T extends Tree<NdArray>>(tree: T, backend: Backend): Device<T> {
+export function upload<T extends Tree<NdArray>>(tree: T, backend: Backend): Uploaded<T> {
   for (const [path, leaf] of treeEntries<NdArray>(tree)) {
     deviceDType(leaf.dtype, path || 'upload');
     checkNdArray(leaf, path || 'upload');
@@ -137,7 +137,7 @@ export function upload<T extends Tree<NdArray>>(tree: T, backend: Backend): Devi
   const instance = engineBackend(backend);
   return withBackend(backend, () =>
     treeMap<NdArray, Tensor>(tree, (leaf) => internals().keep(makeTensor(leaf, instance))),
-  ) as Device<T>;
+  ) as unknown as Uploaded<T>;
 }
 
 /** Frees a tree of tensors whose values nobody wants. */

@@ -1,6 +1,8 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Context } from './context.js';
 import type { Key } from './key.js';
+import type { NdArray } from './ndarray.js';
+import type { TensorSpec } from './spec.js';
 import type { Device, Host, Leaf, None, Params, Specs, Tree } from './tree.js';
 
 /** Anything that JSON holds. */
@@ -55,8 +57,26 @@ export interface Layer<
   apply(params: Device<P>, state: Device<S>, input: In, context: Context): Applied<S, Out>;
 }
 
-/** A layer whose types are not known further: what containers hold and registries build. */
-export type AnyLayer = Layer<Params<Leaf>, Params<Leaf>, Tree<Tensor>, Tree<Tensor>>;
+/** A layer whose types are not known further: what containers hold and registries build. Every `Layer` is one. */
+export interface AnyLayer {
+  readonly spec: LayerSpec;
+  readonly children?: { readonly [name: string]: AnyLayer };
+  init(
+    key: Key,
+    input: Tree<TensorSpec>,
+    path?: string,
+  ): {
+    readonly params: Params<NdArray>;
+    readonly state: Params<NdArray>;
+    readonly output: Tree<TensorSpec>;
+  };
+  apply(
+    params: Params<Tensor>,
+    state: Params<Tensor>,
+    input: Tree<Tensor>,
+    context: Context,
+  ): { readonly output: Tree<Tensor>; readonly state: Params<Tensor>; readonly losses?: readonly Tensor[] };
+}
 
 /** A layer without parameters and state. */
 export type StatelessLayer = Layer<None, None>;

@@ -2,7 +2,7 @@ import { div, equal, mul, reshape, scalar, sum, type Tensor, where, zerosLike } 
 import { TenonError } from './errors.js';
 import type { Json } from './layer.js';
 import { formatShape } from './ndarray.js';
-import type { Host, Specs, Tree } from './tree.js';
+import type { Downloaded, Specs, Tree } from './tree.js';
 
 /** Values of a loss per element, and how much each of them counts. The two have the same shape. */
 export type LossValues = {
@@ -22,7 +22,7 @@ export interface Loss<Out extends Tree<Tensor> = Tensor, Target extends Tree<Ten
    * Checks targets on the host, before they are uploaded: a compiled step can't throw for a value. Throws
    * `LABEL_OUT_OF_RANGE` and the like, with the index of the record in the batch.
    */
-  check?(target: Host<Target>, prediction: Specs<Out>): void;
+  check?(target: Downloaded<Target>, prediction: Specs<Out>): void;
 }
 
 /**

@@ -22,27 +22,33 @@ export interface Params<L> {
 export type None = Record<never, Leaf>;
 
 type AnyLeaf = Leaf | Tensor | NdArray | TensorSpec;
-// The two open-ended trees are named, not expanded: TypeScript would follow their recursion without end.
-type Replace<T, L> = [Tree<Tensor>] extends [T]
-  ? Tree<L>
-  : T extends AnyLeaf
-    ? L
-    : T extends object
-      ? Params<Leaf> extends T
-        ? string extends keyof T
-          ? Params<L>
-          : { [K in keyof T]: Replace<T[K], L> }
-        : { [K in keyof T]: Replace<T[K], L> }
-      : T;
+type Replace<T, L> = T extends AnyLeaf ? L : T extends object ? { [K in keyof T]: Replace<T[K], L> } : T;
 
 /** The same tree, of host values. */
 export type Host<T> = Replace<T, NdArray>;
 /** The same tree, of tensors on a device. */
 export type Device<T> = Replace<T, Tensor>;
+
+// The same for trees that may be open-ended, which are named, not expanded: TypeScript would follow their recursion
+// without end. Layers use the simpler one above, since this one would make them invariant in their parameters.
+type ReplaceOpen<T, L> = [Tree<Tensor>] extends [T]
+  ? keyof T extends never
+    ? T
+    : Tree<L>
+  : T extends AnyLeaf
+    ? L
+    : T extends object
+      ? { [K in keyof T]: ReplaceOpen<T[K], L> }
+      : T;
+
+/** What a function of tensors may be given: the same tree, with host values allowed in the place of tensors. */
+export type Feed<T> = ReplaceOpen<T, Tensor | NdArray>;
 /** The same tree, of shapes and dtypes. */
-export type Specs<T> = Replace<T, TensorSpec>;
-/** The same tree, with host values allowed in the place of tensors. */
-export type Feed<T> = Replace<T, Tensor | NdArray>;
+export type Specs<T> = ReplaceOpen<T, TensorSpec>;
+/** What `read` gives for a tree of tensors. */
+export type Downloaded<T> = ReplaceOpen<T, NdArray>;
+/** What `upload` gives for a tree of host values. */
+export type Uploaded<T> = ReplaceOpen<T, Tensor>;
 
 type Node = readonly unknown[] | { readonly [name: string]: unknown };
 

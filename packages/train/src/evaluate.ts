@@ -1,20 +1,28 @@
 import {
-  type Host,
+  type Backend,
+  type Downloaded,
+  type Feed,
+  isTenonError,
   type Json,
   type Loss,
   type Metric,
+  type ModelArtifact,
   type NdArray,
   preprocess,
-  type Specs,
+  read,
+  release,
   TenonError,
   type TensorSpec,
   type Transform,
   type Tree,
   treeLeaves,
+  upload,
 } from '@tenon-ml/core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Figures } from './events.js';
-import type { Seen } from './step.js';
+import { type BatchTensors, compileEvaluationStep, type Seen } from './step.js';
+
+type EvaluationSeen = Pick<Seen, 'weighted' | 'total' | 'observed'>;
 
 /** A batch of examples on the host: trees of arrays whose first axis is the batch. */
 export interface Batch<
@@ -38,11 +46,7 @@ export function emptyTally(metrics: readonly Metric[]): Tally {
 }
 
 /** Adds what a step saw. */
-export function addSeen(
-  tally: Tally,
-  metrics: readonly Metric[],
-  seen: Host<Pick<Seen, 'weighted' | 'total' | 'observed'>>,
-): void {
+export function addSeen(tally: Tally, metrics: readonly Metric[], seen: Downloaded<EvaluationSeen>): void {
   tally.sums.weighted += Number(seen.weighted.data[0]);
   tally.sums.total += Number(seen.total.data[0]);
   for (const [i, metric] of metrics.entries()) {
@@ -73,21 +77,76 @@ export function countExamples(batch: Batch, where: string): number {
   });
 }
 
-/** What the compiled steps take: preprocessed, and its targets checked, since a compiled step can't throw for a value. */
+/** What a batch is prepared for: the network's preprocessing and shapes, and the loss that checks targets. */
+export interface Preparation {
+  readonly preprocessing: readonly Transform[];
+  readonly input: Tree<TensorSpec>;
+  readonly output: Tree<TensorSpec>;
+  readonly loss: Loss<Tree<Tensor>, Tree<Tensor>>;
+}
+
+/**
+ * A batch as the compiled steps take it: preprocessed, and its targets checked, since a compiled step can't throw for
+ * a value. Errors name `where`.
+ */
 export function prepareBatch(
   batch: Batch,
-  parts: {
-    readonly preprocessing: readonly Transform[];
-    readonly input: Tree<TensorSpec>;
-    readonly output: Specs<Tree<Tensor>>;
-    readonly loss: Loss<Tree<Tensor>, Tree<Tensor>>;
+  { preprocessing, input, output, loss }: Preparation,
+  where: string,
+): Feed<BatchTensors> {
+  try {
+    loss.check?.(batch.target, output);
+    const { target, weight } = batch;
+    const prepared = { input: preprocess({ preprocessing, input }, batch.input), target };
+    return (weight ? { ...prepared, weight } : prepared) as unknown as Feed<BatchTensors>;
+  } catch (error) {
+    throw isTenonError(error) ? error.within(where) : error;
+  }
+}
+
+/** The figures over some data, by a compiled evaluation step with the weights already bound. */
+export async function evaluateBatches(
+  step: (batch: Feed<BatchTensors>) => EvaluationSeen,
+  batches: AsyncIterable<Batch>,
+  preparation: Preparation,
+  metrics: readonly Metric[],
+  signal?: AbortSignal,
+): Promise<Figures> {
+  const tally = emptyTally(metrics);
+  const breathe = createBreather();
+  let index = 0;
+  for await (const batch of batches) {
+    if (signal?.aborted) break;
+    const where = `evaluation, batch ${++index}`;
+    countExamples(batch, where);
+    addSeen(tally, metrics, await read(step(prepareBatch(batch, preparation, where))));
+    await breathe();
+  }
+  return figuresOf(tally, metrics);
+}
+
+/** The figures of a model over some data: what `trainer.evaluate` gives for the weights that were saved, bit for bit. */
+export async function evaluateModel(
+  artifact: ModelArtifact,
+  batches: AsyncIterable<Batch>,
+  options: {
+    readonly loss: Loss<never, never>;
+    readonly metrics?: readonly Metric[];
+    readonly backend: Backend;
+    readonly signal?: AbortSignal;
   },
-): { input: Tree<NdArray>; target: Tree<NdArray>; weight?: NdArray } {
-  parts.loss.check?.(batch.target, parts.output);
-  const input = preprocess(parts, batch.input);
-  return batch.weight
-    ? { input, target: batch.target, weight: batch.weight }
-    : { input, target: batch.target };
+): Promise<Figures> {
+  const { metrics = [], backend, signal } = options;
+  const loss = options.loss as unknown as Preparation['loss'];
+  await backend.init();
+  const step = compileEvaluationStep({ model: artifact.layer, loss, metrics, backend });
+  const weights = upload({ params: artifact.params, state: artifact.state }, backend);
+  try {
+    const run = (batch: Feed<BatchTensors>): EvaluationSeen => step(weights.params, weights.state, batch);
+    return await evaluateBatches(run, batches, { ...artifact, loss }, metrics, signal);
+  } finally {
+    release(weights);
+  }
 }
 
 /** Lets the event loop run (signals, timers, a page's input) when `elapsed` milliseconds have passed since it last did. */

@@ -1,4 +1,5 @@
 import {
+  type AnyLayer,
   type Key,
   type Layer,
   type Leaf,
@@ -7,8 +8,10 @@ import {
   type ModelCard,
   type Optimizer,
   type Params,
+  type Registry,
   type Specs,
   TenonError,
+  type TensorSpec,
   type Transform,
   type Tree,
   unknownName,
@@ -62,15 +65,17 @@ export interface Experiment<O extends ExperimentOptions = ExperimentOptions> {
   readonly name: string;
   readonly description: string;
   readonly options: O;
+  /** Layers and transforms of one's own, which the saved model needs when it is loaded. */
+  readonly registry?: Registry;
   /** The same options and context give the same plan: a resume sets up again. */
   setup(options: O, context: SetupContext): Promise<AnyPlan> | AnyPlan;
 }
 
 /** A plan whatever its types: what runs are made of. */
 export type AnyPlan = Omit<Plan, 'model' | 'loss' | 'input'> & {
-  readonly model: Plan<Tree<Tensor>, Tree<Tensor>>['model'];
+  readonly model: AnyLayer;
   readonly loss: Loss<never, never>;
-  readonly input?: Specs<Tree<Tensor>>;
+  readonly input?: Tree<TensorSpec>;
 };
 
 /**

@@ -1,5 +1,5 @@
 export * from './checkpoint.js';
-export type { Batch } from './evaluate.js';
+export { type Batch, evaluateModel } from './evaluate.js';
 export * from './event_log.js';
 export * from './events.js';
 export * from './experiment.js';

@@ -5,7 +5,6 @@ import {
   type NdArray,
   read,
   release,
-  type Specs,
   scalar,
   TenonError,
   type TensorSpec,
@@ -23,7 +22,7 @@ export type Weights = Pick<HostCarry, 'params' | 'state'>;
 /** A network whose input is known: its weights and the optimizer's state, on the backend. */
 export interface Network {
   readonly input: Tree<TensorSpec>;
-  readonly output: Specs<Tree<Tensor>>;
+  readonly output: Tree<TensorSpec>;
   /** What a checkpoint of this network belongs to. */
   readonly identity: Identity;
   /** The number of trained numbers. */

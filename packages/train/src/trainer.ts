@@ -30,7 +30,9 @@ import {
   countExamples,
   createBreather,
   emptyTally,
+  evaluateBatches,
   figuresOf,
+  type Preparation,
   prepareBatch,
   type Tally,
 } from './evaluate.js';
@@ -46,7 +48,7 @@ import {
   type Trainer,
   type TrainerOptions,
 } from './options.js';
-import { type BatchTensors, compileEvaluationStep, compileTrainStep, type StepParts } from './step.js';
+import { compileEvaluationStep, compileTrainStep, type StepParts } from './step.js';
 
 /**
  * A trainer: a network, a loss, an optimizer and a backend, put together. Starts the backend.
@@ -217,7 +219,7 @@ class Session implements Trainer {
     const { step, epoch } = this.position;
     const where = `step ${step + 1} (epoch ${epoch + 1})`;
     const examples = countExamples(batch, where);
-    const prepared = this.prepare(network, batch, where);
+    const prepared = prepareBatch(batch, this.preparation(network), where);
     const scalars = { ...optimizer.scalars(step) };
     const control = {
       scalars: Object.fromEntries(Object.entries(scalars).map(([name, value]) => [name, scalar(value)])),
@@ -229,14 +231,7 @@ class Session implements Trainer {
     const loss = Number(host.loss.data[0]);
     if (host.halted.data[0] !== 0) {
       network.clearHalt();
-      throw await diagnose(
-        this.parts,
-        network.carry,
-        prepared as unknown as Feed<BatchTensors>,
-        control,
-        loss,
-        where,
-      );
+      throw await diagnose(this.parts, network.carry, prepared, control, loss, where);
     }
     addSeen(tally, metrics, host);
     this.position = { ...this.position, step: step + 1 };
@@ -289,20 +284,15 @@ class Session implements Trainer {
     batches: AsyncIterable<Batch>,
     signal?: AbortSignal,
   ): Promise<Figures> {
+    const { params, state } = network.carry;
     const { metrics } = this.parts;
-    const tally = emptyTally(metrics);
-    const breathe = createBreather();
-    let index = 0;
-    for await (const batch of batches) {
-      if (signal?.aborted) break;
-      const where = `evaluation, batch ${++index}`;
-      countExamples(batch, where);
-      const prepared = this.prepare(network, batch, where);
-      const { params, state } = network.carry;
-      addSeen(tally, metrics, await read(this.evaluationStep(params, state, prepared)));
-      await breathe();
-    }
-    return figuresOf(tally, metrics);
+    return evaluateBatches(
+      (batch) => this.evaluationStep(params, state, batch),
+      batches,
+      this.preparation(network),
+      metrics,
+      signal,
+    );
   }
 
   async predict(input: Tree<NdArray>): Promise<Tree<NdArray>> {
@@ -338,13 +328,8 @@ class Session implements Trainer {
     this.network = undefined;
   }
 
-  private prepare(network: Network, batch: Batch, where: string): Batch {
-    const { input, output } = network;
-    try {
-      return prepareBatch(batch, { preprocessing: this.preprocessing, input, output, loss: this.parts.loss });
-    } catch (error) {
-      throw isTenonError(error) ? error.within(where) : error;
-    }
+  private preparation({ input, output }: Network): Preparation {
+    return { preprocessing: this.preprocessing, input, output, loss: this.parts.loss };
   }
 
   private built(what: string): Network {

@@ -1,0 +1,152 @@
+import { existsSync } from 'node:fs';
+import { join, relative, resolve } from 'node:path';
+import { TenonError } from '@tenon-ml/core';
+import { folderStore } from '@tenon-ml/core/node';
+import {
+  type ExperimentOptions,
+  type RunReport,
+  readRun,
+  resolveOptions,
+  runExperiment,
+} from '@tenon-ml/train';
+import { startBackend } from '../backends.js';
+import { type FoundExperiment, findExperiment, findOrigin } from '../experiments.js';
+import { interruption } from '../interruption.js';
+import type { Output } from '../output.js';
+
+export interface TrainFlags {
+  readonly out?: string;
+  readonly seed: number;
+  readonly epochs?: number;
+  readonly set: readonly string[];
+  readonly data?: string;
+  readonly backend: string;
+}
+
+/** What a training ends with. */
+export interface TrainResult {
+  /** The run's folder. */
+  readonly run: string;
+  readonly report: RunReport;
+  /** 0, or 130 after Ctrl-C (128 + the signal's number). */
+  readonly exitCode: number;
+}
+
+/** `tenon train RECIPE|FILE` */
+export async function train(nameOrFile: string, flags: TrainFlags, output: Output): Promise<TrainResult> {
+  const found = await findExperiment(nameOrFile);
+  const options = resolveOptions(found.experiment, parseOptions(found, flags));
+  const folder = resolve(flags.out ?? newRunFolder(found.experiment.name));
+  if (existsSync(join(folder, 'run.json'))) {
+    throw new TenonError({
+      code: 'USAGE',
+      where: folder,
+      message: 'there is a run in this folder already',
+      hint: `Go on with it: tenon resume ${show(folder)}; or choose another folder with --out.`,
+    });
+  }
+  const { seed, data } = flags;
+  return execute(
+    found,
+    { folder, backend: flags.backend, options, seed, data: data && resolve(data), resume: false },
+    output,
+  );
+}
+
+/** `tenon resume RUN` */
+export async function resume(
+  run: string,
+  flags: { readonly backend?: string },
+  output: Output,
+): Promise<TrainResult> {
+  const folder = resolve(run);
+  const description = await readRun(folderStore(folder));
+  const found = await findOrigin(description.origin, join(folder, 'run.json'));
+  return execute(found, { folder, backend: flags.backend ?? description.backend, resume: true }, output);
+}
+
+interface Execution {
+  readonly folder: string;
+  readonly backend: string;
+  readonly resume: boolean;
+  readonly options?: ExperimentOptions;
+  readonly seed?: number;
+  readonly data?: string;
+}
+
+async function execute(
+  { experiment, origin }: FoundExperiment,
+  execution: Execution,
+  output: Output,
+): Promise<TrainResult> {
+  const { folder, backend: name, ...rest } = execution;
+  const { backend, info, unavailable } = await startBackend(name);
+  for (const { error } of unavailable) output.note(error.message);
+  const interrupted = interruption(() =>
+    output.note('Stopping after this step, and saving. Again to stop at once.'),
+  );
+  const view = output.trainView();
+  let report: RunReport | undefined;
+  try {
+    view.note(`${experiment.name} on ${info.name} (${info.device}), into ${show(folder)}`);
+    const store = folderStore(folder);
+    for await (const event of runExperiment(experiment, {
+      ...rest,
+      backend,
+      store,
+      origin,
+      signal: interrupted.signal,
+    })) {
+      view.event(event);
+      if (event.type === 'report') report = event.report;
+    }
+  } finally {
+    view.close();
+    interrupted.release();
+    await backend.dispose();
+  }
+  if (!report) throw new Error('The run ended without a report.');
+  const exitCode = report.reason === 'aborted' ? interrupted.exitCode() : 0;
+  return { run: folder, report, exitCode };
+}
+
+/** `--epochs 3` and `--set learningRate=0.01`, typed as the experiment's defaults are. */
+function parseOptions({ experiment }: FoundExperiment, flags: TrainFlags): ExperimentOptions {
+  const given: Record<string, number | string | boolean> = {};
+  if (flags.epochs !== undefined) given.epochs = flags.epochs;
+  for (const assignment of flags.set) {
+    const [name, ...rest] = assignment.split('=');
+    if (rest.length === 0) {
+      throw new TenonError({ code: 'USAGE', where: '--set', expected: 'name=value', got: `'${assignment}'` });
+    }
+    const text = rest.join('=');
+    const standard = experiment.options[name];
+    given[name] =
+      typeof standard === 'number' && text.trim() !== ''
+        ? Number(text)
+        : typeof standard === 'boolean'
+          ? parseBoolean(text)
+          : text;
+  }
+  return given;
+}
+
+function parseBoolean(text: string): boolean | string {
+  return text === 'true' ? true : text === 'false' ? false : text;
+}
+
+/** runs/digits-cnn-20261123-174500, with a number behind it if that exists. */
+function newRunFolder(name: string): string {
+  const stamp = new Date().toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15);
+  const base = join('runs', `${name.replace(/[^\w.-]+/g, '-')}-${stamp}`);
+  for (let i = 1; ; i++) {
+    const folder = i === 1 ? base : `${base}-${i}`;
+    if (!existsSync(folder)) return folder;
+  }
+}
+
+/** A path as short as it can be said from here. */
+export function show(path: string): string {
+  const short = relative(process.cwd(), path);
+  return short === '' ? '.' : short.startsWith('..') ? path : short;
+}

@@ -1,0 +1,75 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { isTenonError, type Json, nearestNames, TenonError } from '@tenon-ml/core';
+import { type Experiment, isExperiment } from '@tenon-ml/train';
+import { createJiti } from 'jiti';
+import { recipes } from './recipes/index.js';
+
+/** An experiment, and what `run.json` keeps to find it again. */
+export interface FoundExperiment {
+  readonly experiment: Experiment;
+  readonly origin: Json;
+}
+
+/** The recipe of that name, or the experiment that a file exports as its default. */
+export async function findExperiment(nameOrFile: string): Promise<FoundExperiment> {
+  if (Object.hasOwn(recipes, nameOrFile)) {
+    return { experiment: recipes[nameOrFile], origin: { recipe: nameOrFile } };
+  }
+  const file = resolve(nameOrFile);
+  if (looksLikeFile(nameOrFile)) return { experiment: await loadFile(file), origin: { file } };
+  const near = nearestNames(nameOrFile, Object.keys(recipes));
+  throw new TenonError({
+    code: 'UNKNOWN_NAME',
+    message: `There is no recipe '${nameOrFile}'.`,
+    hint: `${near.length > 0 ? `Did you mean ${near.map((name) => `'${name}'`).join(' or ')}? ` : ''}\`tenon recipes\` lists them; for an experiment of your own, give its file: ./experiment.ts.`,
+  });
+}
+
+/** The experiment that a run was started with. */
+export async function findOrigin(origin: Json, where: string): Promise<FoundExperiment> {
+  const { recipe, file } = (origin ?? {}) as { recipe?: string; file?: string };
+  if (recipe) return findExperiment(recipe);
+  if (file) return { experiment: await loadFile(file), origin };
+  throw new TenonError({
+    code: 'ARTIFACT_INVALID',
+    where,
+    expected: 'a run of a recipe or of a file',
+    got: JSON.stringify(origin),
+  });
+}
+
+function looksLikeFile(name: string): boolean {
+  return /\.[cm]?[jt]s$/.test(name) || name.includes('/');
+}
+
+async function loadFile(file: string): Promise<Experiment> {
+  if (!existsSync(file)) {
+    throw new TenonError({ code: 'NOT_FOUND', where: file, message: 'there is no such experiment file' });
+  }
+  const loaded = await importFile(file);
+  const experiment = isExperiment(loaded) ? loaded : (loaded as { default?: unknown }).default;
+  if (isExperiment(experiment)) return experiment;
+  throw new TenonError({
+    code: 'INVALID_ARGUMENT',
+    where: file,
+    expected: 'an experiment as the default export',
+    got: experiment === undefined ? 'none' : typeof experiment,
+    hint: 'Write: export default defineExperiment({ name, description, options, setup }).',
+  });
+}
+
+async function importFile(file: string): Promise<unknown> {
+  try {
+    return await createJiti(pathToFileURL(file).href).import(file);
+  } catch (cause) {
+    if (isTenonError(cause)) throw cause;
+    throw new TenonError({
+      code: 'INVALID_ARGUMENT',
+      where: file,
+      message: `this experiment could not be loaded: ${(cause as Error).message.split('\n')[0]}`,
+      cause,
+    });
+  }
+}

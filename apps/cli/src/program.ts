@@ -1,0 +1,155 @@
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { backendNames } from './backends.js';
+import { doctor, formatDoctor } from './commands/doctor.js';
+import { evaluate } from './commands/evaluate.js';
+import { type FilePrediction, predict } from './commands/predict.js';
+import { quickstart } from './commands/quickstart.js';
+import { serve } from './commands/serve.js';
+import { resume, show, type TrainResult, train } from './commands/train.js';
+import { createOutput, type Output } from './output.js';
+import { recipes } from './recipes/index.js';
+import { version } from './version.js';
+
+/**
+ * Runs a command line and returns its exit code: 0, 1 for an error, 2 for a wrong call, 130 after Ctrl-C. Never
+ * throws: errors are printed.
+ */
+export async function main(args: readonly string[]): Promise<number> {
+  const output = createOutput(args.includes('--json'));
+  let exitCode = 0;
+  const program = build(output, (code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    // Commander has printed its own message already: help, version, a wrong call.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    output.fail(error);
+    return 1;
+  }
+}
+
+function build(output: Output, exit: (code: number) => void): Command {
+  const program = new Command('tenon')
+    .description('Trains, evaluates and serves models, from recipes or from experiments of your own.')
+    .version(version)
+    .exitOverride()
+    .showSuggestionAfterError()
+    .configureOutput({ writeErr: (text) => process.stderr.write(text) });
+
+  const add = (usage: string, description: string): Command =>
+    program
+      .command(usage)
+      .description(description)
+      .option('--json', 'print JSON lines for machines')
+      .exitOverride();
+  const withBackend = (command: Command, standard?: string): Command =>
+    command.option('--backend <name>', `what to compute on: ${backendNames.join(', ')}`, standard);
+
+  withBackend(add('train <recipe|file>', 'train a recipe, or the experiment in a file'), 'auto')
+    .option('--out <folder>', 'the folder of the run (default: a new one in runs/)')
+    .option('--seed <number>', 'one seed, one run', parseCount, 0)
+    .option('--epochs <number>', 'how many epochs', parseCount)
+    .option('--set <name=value>', 'set an option of the experiment; may be repeated', collect, [])
+    .option('--data <path>', 'the data, for experiments that take a folder or a file')
+    .action(async (name, flags) => exit(printTrained(await train(name, flags, output), output)));
+
+  withBackend(add('resume <run>', 'go on with a run that was stopped or killed')).action(async (run, flags) =>
+    exit(printTrained(await resume(run, flags, output), output)),
+  );
+
+  withBackend(add('evaluate <run>', "the saved model's figures on the run's test data")).action(
+    async (run, flags) => {
+      const result = await evaluate(run, flags);
+      output.result(
+        result,
+        Object.entries(result.test)
+          .map(([name, value]) => `test ${name}: ${format(value)}`)
+          .join('\n'),
+      );
+    },
+  );
+
+  withBackend(add('predict <run> <file...>', 'predict the examples in JSON or CSV files'), 'auto').action(
+    async (run, files, flags) => {
+      const predictions = await predict(run, files, flags);
+      output.result({ predictions }, predictions.map(describePrediction).join('\n'));
+    },
+  );
+
+  add('recipes', 'list the recipes').action(() => {
+    const list = Object.values(recipes).map(({ name, description, options }) => ({
+      name,
+      description,
+      options,
+    }));
+    const text = list.map(({ name, description, options }) => {
+      const settings = Object.entries(options).map(([key, value]) => `${key}=${value}`);
+      return `${name}\n  ${description}\n  options: ${settings.join(', ')}`;
+    });
+    output.result({ recipes: list }, text.join('\n\n'));
+  });
+
+  add('doctor', 'what this machine can run, and why not').action(async () => {
+    const report = await doctor();
+    output.result(report, formatDoctor(report));
+    exit(report.ok ? 0 : 1);
+  });
+
+  withBackend(add('serve <run>', 'answer predictions over HTTP'), 'auto')
+    .option('--host <address>', 'the address to listen on', '127.0.0.1')
+    .option('--port <number>', 'the port; 0 for any that is free', parseCount, 8080)
+    .action(async (run, flags) => serve(run, flags, output));
+
+  withBackend(add('quickstart', 'train on the embedded digits, evaluate, predict one sample'), 'auto')
+    .option('--seed <number>', 'one seed, one run', parseCount, 0)
+    .action(async (flags) => exit((await quickstart(flags, output)).exitCode));
+
+  return program;
+}
+
+function printTrained({ run, report, exitCode }: TrainResult, output: Output): number {
+  const { reason, step, best, test } = report;
+  const folder = show(run);
+  const lines =
+    reason === 'aborted'
+      ? [`Stopped after step ${step}, and saved. Go on with: tenon resume ${folder}`]
+      : [
+          ...(test
+            ? [
+                `test ${Object.entries(test)
+                  .map(([name, value]) => `${name} ${format(value)}`)
+                  .join(', ')}`,
+              ]
+            : []),
+          `The run is in ${folder}`,
+        ];
+  output.result({ run, reason, step, best, test }, lines.join('\n'));
+  return exitCode;
+}
+
+function describePrediction({ file, predictions, outputs }: FilePrediction): string {
+  if (!predictions) return `${file}: ${JSON.stringify(outputs)}`;
+  return predictions
+    .map(({ label, probability }, i) => {
+      const where = predictions.length === 1 ? file : `${file}, example ${i + 1}`;
+      return `${where}: ${label} (${(100 * probability).toFixed(1)} %)`;
+    })
+    .join('\n');
+}
+
+function format(value: unknown): string {
+  return typeof value === 'number' ? String(Number(value.toPrecision(6))) : JSON.stringify(value);
+}
+
+function parseCount(text: string): number {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value >= 0 && text.trim() !== '') return value;
+  throw new InvalidArgumentError('Expected an integer of at least 0.');
+}
+
+function collect(value: string, previous: readonly string[]): string[] {
+  return [...previous, value];
+}

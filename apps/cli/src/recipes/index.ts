@@ -1,0 +1,7 @@
+import type { Experiment } from '@tenon-ml/train';
+import { digitsCnn } from './digits_cnn.js';
+
+/** The experiments that come with the command line, by name. */
+export const recipes: { readonly [name: string]: Experiment } = Object.fromEntries(
+  [digitsCnn].map((recipe) => [recipe.name, recipe as unknown as Experiment]),
+);

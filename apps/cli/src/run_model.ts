@@ -1,0 +1,45 @@
+import { join } from 'node:path';
+import {
+  type Backend,
+  createRegistry,
+  isTenonError,
+  loadModel,
+  type Model,
+  type Registry,
+  TenonError,
+} from '@tenon-ml/core';
+import { folderStore } from '@tenon-ml/core/node';
+import { transforms } from '@tenon-ml/data';
+import { layers } from '@tenon-ml/layers/all';
+import { readRun } from '@tenon-ml/train';
+import { findOrigin } from './experiments.js';
+
+/** The model that a run saved, or that a folder holds by itself. */
+export async function openRunModel(folder: string, backend: Backend): Promise<Model> {
+  const store = folderStore(folder);
+  try {
+    const own = await ownRegistry(folder);
+    return await loadModel(store, { registry: createRegistry(layers, transforms, ...own), backend });
+  } catch (error) {
+    if (!isTenonError(error) || error.code !== 'NOT_FOUND' || !error.message.includes('model.json'))
+      throw error;
+    throw new TenonError({
+      code: 'NOT_FOUND',
+      where: folder,
+      message: 'there is no saved model here (model.json)',
+      hint: 'A run saves its model when it ends: `tenon resume` goes on with one that was killed.',
+      cause: error,
+    });
+  }
+}
+
+/** What the run's experiment brings along; nothing for a model that came without its run. */
+async function ownRegistry(folder: string): Promise<Registry[]> {
+  const store = folderStore(folder);
+  if ((await store.list('run.json')).length === 0) return [];
+  const { origin } = await readRun(store);
+  const { file } = (origin ?? {}) as { file?: string };
+  if (!file) return [];
+  const { experiment } = await findOrigin(origin, join(folder, 'run.json'));
+  return experiment.registry ? [experiment.registry] : [];
+}
