@@ -208,13 +208,15 @@ function checkArgument(leaf: unknown, where: string, path: string, backend: Back
 
 function checkAlive(leaf: Tensor, where: string, path: string): void {
   checkTensor(leaf, path ? `${where}, ${path}` : where);
-  if (!leaf.isDisposed) return;
+  // A backend that is disposed takes its tensors out of tfjs's books.
+  if (!leaf.isDisposed && internals().state.tensorInfo.has(leaf.dataId)) return;
   const by = consumers.get(leaf);
+  const lost = leaf.isDisposed ? 'one that was read or released' : 'one whose backend was disposed';
   throw new TenonError({
     code: 'TENSOR_CONSUMED',
     where: path ? `${where}, ${path}` : where,
     expected: 'a live tensor',
-    got: by ? `one that was donated to '${by}'` : 'one that was read or released',
+    got: by ? `one that was donated to '${by}'` : lost,
     hint: 'Use what the call returned in its place, or read with { keep: true }.',
   });
 }
