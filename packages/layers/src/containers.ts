@@ -7,6 +7,7 @@ import {
   type Layer,
   type LayerSpec,
   type Leaf,
+  type None,
   type Params,
   type Registry,
   sameShape,
@@ -34,6 +35,20 @@ export type ChildrenState<C> = {
   readonly [N in keyof C as keyof StateOf<C[N]> extends never ? never : N]: StateOf<C[N]>;
 };
 
+type Named<Tree> = keyof Tree extends never ? never : 'named';
+type NamedParams<L> = L extends ChildLayer ? Named<ParamsOf<L>> : never;
+type NamedState<L> = L extends ChildLayer ? Named<StateOf<L>> : never;
+
+/** The parameters of a list of layers: none where none of them has any, otherwise of names that types don't know. */
+export type ListParams<L extends readonly ChildLayer[]> = [NamedParams<L[number]>] extends [never]
+  ? None
+  : Params<Leaf>;
+
+/** The state of a list of layers, likewise. */
+export type ListState<L extends readonly ChildLayer[]> = [NamedState<L[number]>] extends [never]
+  ? None
+  : Params<Leaf>;
+
 type Children = { readonly [name: string]: AnyLayer };
 
 /**
@@ -54,7 +69,9 @@ type Children = { readonly [name: string]: AnyLayer };
  *
  * Spec: { layer: 'sequential', version: 1, children: { name: spec, … }, order: [name, …] }.
  */
-export function sequential(layers: readonly ChildLayer[]): Layer<Params<Leaf>, Params<Leaf>>;
+export function sequential<const L extends readonly ChildLayer[]>(
+  layers: L,
+): Layer<ListParams<L>, ListState<L>>;
 export function sequential<C extends { readonly [name: string]: ChildLayer }>(
   layers: C,
   options?: { readonly order?: readonly (keyof C & string)[] },
@@ -82,7 +99,7 @@ export const sequentialDefinition = /* @__PURE__ */ defineLayer({
     const source = fromSpec(path, 'sequential');
     const reader = readOptions(specOptions(spec), source);
     const children = buildChildren(reader.raw('children'), registry, path, source);
-    const order = reader.raw('order') ?? Object.keys(children);
+    const order = reader.raw('order', Object.keys(children));
     reader.end();
     return sequentialOf(children, order, source);
   },

@@ -133,7 +133,7 @@ export function fansOf(shape: readonly number[]): Fans {
 
 /** The option `name` as a checked initializer. */
 export function readInitializer(options: OptionReader, name: string, fallback: Initializer): Initializer {
-  const value = options.raw(name) ?? fallback;
+  const value = options.raw(name, fallback);
   parse(value, name, options.source);
   return typeof value === 'object' ? (Object.freeze({ ...value }) as Initializer) : (value as Initializer);
 }

@@ -16,10 +16,8 @@ export type Pair = readonly [height: number, width: number];
 /** Reads options one by one; each method throws the source's code for a value that isn't what it is named for. */
 export interface OptionReader {
   readonly source: OptionSource;
-  /** Whether the option was given. */
-  has(name: string): boolean;
-  /** The value as it came. */
-  raw(name: string): unknown;
+  /** The value as it came; `fallback` where it is absent. */
+  raw(name: string, fallback?: unknown): unknown;
   positiveInteger(name: string): number;
   /** [height, width], or one positive integer for both. */
   pair(name: string, fallback?: Pair): Pair;
@@ -60,16 +58,16 @@ export function optionError(source: OptionSource, name: string, expected: string
 /** A reader of `options`; an option that is `undefined` counts as absent. `prefix` goes before names in errors. */
 export function readOptions(options: RawOptions, source: OptionSource, prefix = ''): OptionReader {
   const known = new Set<string>();
-  const raw = (name: string): unknown => {
+  const raw = (name: string, fallback?: unknown): unknown => {
     known.add(name);
-    return Object.hasOwn(options, name) ? options[name] : undefined;
+    const value = Object.hasOwn(options, name) ? options[name] : undefined;
+    return value === undefined ? fallback : value;
   };
   const fail = (name: string, expected: string, got: unknown): TenonError =>
     optionError(source, `${prefix}${name}`, expected, got);
 
   return {
     source,
-    has: (name) => raw(name) !== undefined,
     raw,
     positiveInteger(name) {
       const value = raw(name);
@@ -86,17 +84,17 @@ export function readOptions(options: RawOptions, source: OptionSource, prefix = 
       throw fail(name, 'an integer of at least 1, or [height, width] of such', value);
     },
     boolean(name, fallback) {
-      const value = raw(name) ?? fallback;
+      const value = raw(name, fallback);
       if (typeof value === 'boolean') return value;
       throw fail(name, 'true or false', value);
     },
     number(name, fallback, range, accept = () => true) {
-      const value = raw(name) ?? fallback;
+      const value = raw(name, fallback);
       if (typeof value === 'number' && Number.isFinite(value) && accept(value)) return value;
       throw fail(name, range ? `a number ${range}` : 'a finite number', value);
     },
     choice(name, choices, fallback) {
-      const value = raw(name) ?? fallback;
+      const value = raw(name, fallback);
       const found = choices.find((choice) => choice === value);
       if (found !== undefined) return found;
       throw fail(name, choices.map((choice) => `'${choice}'`).join(' or '), value);

@@ -236,7 +236,10 @@ describe('sequential', () => {
     expect(() => sequential(7 as never)).toThrow(
       'expected layers to be a list or an object of layers, got 7',
     );
-    expect(() => sequential([relu()], { order: ['relu_1'] } as never)).toThrow('order');
+    const loose = sequential as unknown as (layers: unknown, options: unknown) => unknown;
+    expect(() => loose([relu()], { order: ['relu_1'] })).toThrow(
+      'sequential: expected order to be given with an object of layers only, got ["relu_1"].',
+    );
     expect(() => sequential({ a: relu(), b: relu() }, { order: ['a'] })).toThrow('a list of all of a, b');
     expect(() => sequential({ a: relu() }, { order: ['a', 'c'] as never })).toThrow('a list of all of a');
     expect(() => sequential({ a: relu() }, { ordre: [] } as never)).toThrow("Did you mean 'order'?");
