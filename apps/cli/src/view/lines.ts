@@ -20,9 +20,19 @@ export const plain: Colors = pc.createColors(false);
 
 /** Cuts a line to the width of the terminal, with an ellipsis; colours and wide characters are accounted for. */
 export function truncate(line: string, columns: number): string {
-  const whole = stripVTControlCharacters(line);
-  if (stripVTControlCharacters(sliceAnsi(line, 0, columns)) === whole) return line;
-  return columns > 1 ? `${sliceAnsi(line, 0, columns - 1)}…` : sliceAnsi(line, 0, columns);
+  if (fits(line, columns)) return line;
+  const cut = sliceAnsi(line, 0, columns - 1);
+  // A wide character that begins in the last column is in the slice.
+  return `${fits(cut, columns - 1) ? cut : sliceAnsi(line, 0, columns - 2)}…`;
+}
+
+function fits(line: string, columns: number): boolean {
+  const text = stripVTControlCharacters(line);
+  // Finding out how wide characters are takes long, and is hardly ever needed.
+  if (/^[ -~█░…]*$/.test(text)) return text.length <= columns;
+  // What is put behind the text begins where the text ends.
+  const ended = `${text}.`;
+  return sliceAnsi(ended, 0, columns + 1) === ended;
 }
 
 /** `5,130 parameters, 20 epochs of 40 steps` */
@@ -55,8 +65,7 @@ export function epochLine(
   const decisive = validation ? `${colors.cyan('val')} ${figures(validation)}` : figures(train);
   const variants = [`${both('validation')}${time}`, both('val'), `${head}  ${decisive}`];
   // Room for the mark is kept whether it is there or not: the lines of a run shall be alike.
-  const fits = (line: string): boolean => stripVTControlCharacters(line).length + '  best'.length <= columns;
-  const fitting = variants.find(fits);
+  const fitting = variants.find((line) => fits(`${line}  best`, columns));
   if (fitting !== undefined) return `${fitting}${best}`;
   return `${count}${event.best ? colors.green('*') : ' '} ${decisive}`;
 }
