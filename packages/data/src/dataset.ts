@@ -170,8 +170,8 @@ export interface Dataset<T> extends AsyncIterable<T> {
    * const { train, test } = await data.split({ train: 0.8, test: 0.2 }, { key, stratify: ({ target }) => target });
    * ```
    *
-   * With `stratify` each part gets of every class its share, rounded up or down, and the parts' totals are those of a
-   * split without it (or as near as that allows).
+   * With `stratify` each part gets of every class its share, rounded up or down, and the totals of the parts are those of
+   * a split without it.
    *
    * Throws `INVALID_ARGUMENT` without random access, and after `shuffle` and `repeat`, where records would be in
    * several parts over time: split first.
