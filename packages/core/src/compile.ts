@@ -12,6 +12,7 @@ import {
   refusePromise,
   runScope,
   withBackend,
+  withinBackend,
 } from './engine.js';
 import { TenonError } from './errors.js';
 import { rememberHostValue } from './host_values.js';
@@ -60,7 +61,8 @@ export interface Compiled<Args extends readonly unknown[], Out> {
  *
  * NdArrays among the arguments are uploaded, and freed by the call. Donated arguments are consumed: using one again
  * throws `TENSOR_CONSUMED`. Outputs never alias arguments or each other. A throw leaves the tensor count where it was,
- * and donated arguments alive. Inside another compiled function, or under a gradient tape, it is just the function.
+ * and donated arguments alive. Inside another compiled function of the same backend, or under a gradient tape, it is
+ * just the function: nothing is checked or consumed.
  *
  * Throws `IMPURE_FUNCTION` for a function that returns a Promise, or uses a tensor that it wasn't given.
  */
@@ -73,8 +75,11 @@ export function compile<Args extends readonly Tree<Tensor>[], Out extends Tree<T
   let calls = 0;
 
   const call = (...args: Tree<Tensor | NdArray>[]): Out => {
-    if (isInScope() || isRecordingGradients())
-      return f(...(args.map((arg) => uploadWithin(arg)) as unknown as Args));
+    if (isInScope() || isRecordingGradients()) {
+      return withinBackend(backend, name, () =>
+        f(...(args.map((arg) => uploadWithin(arg)) as unknown as Args)),
+      );
+    }
     for (const [index, arg] of args.entries()) {
       for (const [path, leaf] of treeEntries(arg))
         checkArgument(leaf, `${name}, argument ${index + 1}`, path, backend);

@@ -10,6 +10,7 @@ import { isNdArray } from './ndarray.js';
 interface EngineInternals {
   backendName: string | null;
   backendInstance: KernelBackend | null;
+  pendingBackendInit: Promise<boolean> | null | undefined;
   registry: { [name: string]: KernelBackend };
   state: {
     numTensors: number;
@@ -35,7 +36,6 @@ interface EngineInternals {
   endScope(result?: unknown): void;
   makeTensor(values: unknown, shape: readonly number[], dtype: string, backend?: KernelBackend): Tensor;
   initializeBackend(name: string): { success: boolean | Promise<boolean>; asyncInit: boolean };
-  setupRegisteredKernels(): void;
   gradients(
     f: () => Tensor,
     xs: readonly Tensor[],
@@ -76,7 +76,11 @@ export function tensorCount(): number {
   return internals().state.numTensors;
 }
 
-/** Starts a backend that is registered with tfjs, and leaves the active one as it was. */
+/**
+ * Starts a backend that is registered with tfjs, and leaves the active one as it was. Where none is, this one becomes
+ * it: tfjs would otherwise start a backend at its first op outside of ours, and replace this one's instance by another,
+ * which knows none of its tensors.
+ */
 export async function startEngineBackend(name: string): Promise<void> {
   if (!engine().backendNames().includes(name)) {
     throw new TenonError({
@@ -87,17 +91,24 @@ export async function startEngineBackend(name: string): Promise<void> {
     });
   }
   const tfjs = internals();
-  if (tfjs.registry[name]) return;
-  const { success, asyncInit } = tfjs.initializeBackend(name);
-  if (!(asyncInit ? await success : success)) {
-    throw new TenonError({
-      code: 'BACKEND_UNAVAILABLE',
-      where: name,
-      message: `the tfjs backend '${name}' did not start`,
-      hint: "tfjs's own message is on the console.",
-    });
+  // One after the other: tfjs gives up a start that it is waiting for when it begins another.
+  while (tfjs.pendingBackendInit) await tfjs.pendingBackendInit;
+  const isNew = !tfjs.registry[name];
+  if (isNew) {
+    const { success, asyncInit } = tfjs.initializeBackend(name);
+    if (!(asyncInit ? await success : success)) {
+      throw new TenonError({
+        code: 'BACKEND_UNAVAILABLE',
+        where: name,
+        message: `the tfjs backend '${name}' did not start`,
+        hint: "tfjs's own message is on the console.",
+      });
+    }
   }
-  asActive(name, () => tfjs.setupRegisteredKernels());
+  // Sets up the kernels, and the profiler that tfjs's debugging modes need; at once, since the instance is there.
+  const activate = (): void => void engine().setBackend(name);
+  if (!tfjs.backendInstance) activate();
+  else if (isNew) asActive(name, activate);
 }
 
 /** tfjs's object for a backend that has been started. Throws `BACKEND_UNAVAILABLE` for one that has not. */
@@ -120,15 +131,28 @@ export function withBackend<T>(backend: Backend, f: () => T): T {
 
 function asActive<T>(name: string, f: () => T): T {
   const tfjs = internals();
-  const { backendName, backendInstance } = tfjs;
+  const { backendName, backendInstance, pendingBackendInit } = tfjs;
   tfjs.backendName = name;
   tfjs.backendInstance = tfjs.registry[name];
+  // While another backend starts, tfjs refuses to run anything.
+  tfjs.pendingBackendInit = null;
   try {
     return f();
   } finally {
-    tfjs.backendName = backendName;
-    tfjs.backendInstance = backendInstance;
+    Object.assign(tfjs, { backendName, backendInstance, pendingBackendInit });
   }
+}
+
+/** Runs `f` on a backend inside a scope, which must not be one of another backend: throws `BACKEND_MISMATCH`. */
+export function withinBackend<T>(backend: Backend, name: string, f: () => T): T {
+  const active = internals().backendInstance;
+  if (!active || active === engineBackend(backend)) return withBackend(backend, f);
+  throw new TenonError({
+    code: 'BACKEND_MISMATCH',
+    where: name,
+    message: `this function is bound to the backend '${backend.name}', and was called inside one of another backend`,
+    hint: 'Compile both for the same backend.',
+  });
 }
 
 /** Gives a kept tensor to the scope around, which frees it unless it is returned; outside of any, to the caller. */
