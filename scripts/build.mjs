@@ -6,9 +6,13 @@ import { setup } from './setup.mjs';
 export async function build({ filters = [], args = [], types = true, output = 'inherit' } = {}) {
   const selection = filters.map((filter) => `--filter=${filter}`);
   const tasks = types ? ['build', 'build:types'] : ['build'];
-  const { code } = await run('turbo', ['run', ...tasks, '--output-logs=errors-only', ...selection, ...args], {
-    output,
-  });
+  const { code } = await run(
+    'turbo',
+    ['run', ...tasks, '--output-logs=errors-only', '--continue', ...selection, ...args],
+    {
+      output,
+    },
+  );
   return code;
 }
 
