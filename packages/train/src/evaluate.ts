@@ -20,6 +20,7 @@ import {
 } from '@tenon-ml/core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Figures } from './events.js';
+import type { AnyLoss } from './experiment.js';
 import { type BatchTensors, compileEvaluationStep, type Seen } from './step.js';
 
 type EvaluationSeen = Pick<Seen, 'weighted' | 'total' | 'observed'>;
@@ -130,7 +131,7 @@ export async function evaluateModel(
   artifact: ModelArtifact,
   batches: AsyncIterable<Batch>,
   options: {
-    readonly loss: Loss<never, never>;
+    readonly loss: AnyLoss;
     readonly metrics?: readonly Metric[];
     readonly backend: Backend;
     readonly signal?: AbortSignal;

@@ -4,6 +4,7 @@ import {
   type Layer,
   type Leaf,
   type Loss,
+  type LossValues,
   type Metric,
   type ModelCard,
   type Optimizer,
@@ -71,10 +72,13 @@ export interface Experiment<O extends ExperimentOptions = ExperimentOptions> {
   setup(options: O, context: SetupContext): Promise<AnyPlan> | AnyPlan;
 }
 
+/** A loss whatever its types. */
+export type AnyLoss = ((prediction: never, target: never) => LossValues) & Pick<Loss, 'spec'>;
+
 /** A plan whatever its types: what runs are made of. */
 export type AnyPlan = Omit<Plan, 'model' | 'loss' | 'input'> & {
   readonly model: AnyLayer;
-  readonly loss: Loss<never, never>;
+  readonly loss: AnyLoss;
   readonly input?: Tree<TensorSpec>;
 };
 
