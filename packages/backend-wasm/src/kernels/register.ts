@@ -1,0 +1,44 @@
+import { getKernelsForBackend, registerKernel, unregisterKernel } from '@tensorflow/tfjs-core';
+import { add, multiply, realDiv, sub } from './arithmetic.js';
+import { conv2D, conv2DBackpropFilter, conv2DBackpropInput } from './convolution.js';
+import { cast, relu, sqrt, step } from './elementwise.js';
+import { fusedConv2D, fusedMatMul } from './fused.js';
+import type { Kernel } from './kernel.js';
+import { batchMatMul } from './matmul.js';
+import { maxPool, maxPoolGrad } from './pooling.js';
+import { mean, sum } from './reduction.js';
+
+/** The kernels of this package; every other one is tfjs-backend-cpu's. */
+export const ownKernels: readonly Kernel[] = [
+  add,
+  sub,
+  multiply,
+  realDiv,
+  cast,
+  relu,
+  step,
+  sqrt,
+  sum,
+  mean,
+  batchMatMul,
+  fusedMatMul,
+  conv2D,
+  conv2DBackpropInput,
+  conv2DBackpropFilter,
+  fusedConv2D,
+  maxPool,
+  maxPoolGrad,
+];
+
+/** Registers a complete set of kernels with tfjs, for a backend of this name. */
+export function registerKernels(backendName: string): void {
+  const own = new Map(ownKernels.map((kernel) => [kernel.kernelName, kernel.kernelFunc]));
+  for (const config of getKernelsForBackend('cpu')) {
+    registerKernel({ ...config, backendName, kernelFunc: own.get(config.kernelName) ?? config.kernelFunc });
+  }
+}
+
+/** Takes them out again. */
+export function unregisterKernels(backendName: string): void {
+  for (const { kernelName } of getKernelsForBackend(backendName)) unregisterKernel(kernelName, backendName);
+}
