@@ -1,3 +1,4 @@
+export * from './backends.js';
 export * from './goldens.js';
 export * from './gradientCheck.js';
 export * from './requires.js';
