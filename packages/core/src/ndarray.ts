@@ -143,6 +143,11 @@ export function scalar(value: number, dtype: DType = 'float32'): NdArray {
   return fromNested(value, dtype);
 }
 
+/** Numbers by name as float32 scalars by name: how what changes from step to step enters a compiled step. */
+export function scalars(values: { readonly [name: string]: number }): Record<string, NdArray<'float32'>> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, scalar(value)]));
+}
+
 /** An array of zeros. */
 export function zeros<D extends DType = 'float32'>(shape: readonly number[], dtype?: D): NdArray<D> {
   const target = (dtype ?? 'float32') as D;

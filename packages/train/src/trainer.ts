@@ -2,8 +2,6 @@ import {
   type AnyLayer,
   type ArtifactStore,
   createKey,
-  type Feed,
-  isTenonError,
   type Metric,
   type ModelArtifact,
   type ModelCard,
@@ -13,7 +11,7 @@ import {
   preprocess,
   read,
   saveModel,
-  scalar,
+  scalars,
   TenonError,
   type TensorSpec,
   type Transform,
@@ -220,9 +218,9 @@ class Session implements Trainer {
     const where = `step ${step + 1} (epoch ${epoch + 1})`;
     const examples = countExamples(batch, where);
     const prepared = prepareBatch(batch, this.preparation(network), where);
-    const scalars = { ...optimizer.scalars(step) };
+    const rates = { ...optimizer.scalars(step) };
     const control = {
-      scalars: Object.fromEntries(Object.entries(scalars).map(([name, value]) => [name, scalar(value)])),
+      scalars: scalars(rates),
       key: createKey(this.seed).foldIn('step').foldIn(step).toNdArray(),
     };
     const { carry, seen } = this.trainStep(network.carry, prepared, control);
@@ -235,7 +233,7 @@ class Session implements Trainer {
     }
     addSeen(tally, metrics, host);
     this.position = { ...this.position, step: step + 1 };
-    return { loss, examples, scalars };
+    return { loss, examples, scalars: rates };
   }
 
   private async closeEpoch(
