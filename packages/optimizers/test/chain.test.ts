@@ -214,6 +214,9 @@ describe('what does not fit', () => {
   const update = compileUpdate(adam());
   const scalars = scalarsAt(adam(), 0);
   const state = adam().init(params);
+  // Without state it is the optimizer itself that has to notice.
+  const plain = sgd({ learningRate: 1 });
+  const updatePlain = compileUpdate(plain);
   const leaf = (value: NdArray, name = 'bias'): HostTree => ({
     dense_1: { ...(grads.dense_1 as Params<NdArray>), [name]: value },
   });
@@ -235,6 +238,8 @@ describe('what does not fit', () => {
       code,
       where,
     });
+    const descend = () => updatePlain(params, {}, given as HostTree, scalarsAt(plain, 0));
+    expect(await errorOf(descend)).toMatchObject({ code, where });
     expect(tensorCount()).toBe(count);
   });
 

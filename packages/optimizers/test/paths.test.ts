@@ -1,9 +1,28 @@
-import { createKey, fromNested, type NdArray, type Optimizer, sameBits, treeEntries } from '@tenon-ml/core';
+import {
+  compile,
+  createKey,
+  fromNested,
+  type NdArray,
+  type Optimizer,
+  read,
+  sameBits,
+  treeEntries,
+} from '@tenon-ml/core';
 import { allowedDifference, expectClose } from '@tenon-ml/testkit';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { adagrad, adam, adamw, chain, clipByGlobalNorm, scaleByLearningRate, sgd } from '../src/index.js';
-import { backend, type HostTree, runUpdates } from './run.js';
+import {
+  adagrad,
+  adam,
+  adamw,
+  chain,
+  clipByGlobalNorm,
+  globalNorm,
+  scaleByLearningRate,
+  sgd,
+} from '../src/index.js';
+import { backend, type DeviceTree, type HostTree, runUpdates } from './run.js';
 import { byPath, draw, permuted, shapeTrees, zerosIn } from './trees.js';
 
 beforeAll(async () => {
@@ -124,6 +143,23 @@ describe('clipByGlobalNorm', () => {
       ),
       { numRuns: 60 },
     );
+  });
+
+  test('the norm is summed in the order of paths: other orders would give other bits', async () => {
+    // 1 + 5e-8 is 1 in float32, four times over, and 1 + 4 · 5e-8 is not.
+    const small = fromNested(Math.sqrt(5e-8));
+    const tree: HostTree = {
+      c: { one: fromNested(1) },
+      b: { x: small, y: small },
+      a: { x: small, y: small },
+    };
+    const norm = compile((leaves: DeviceTree) => globalNorm(leaves), { backend }) as unknown as (
+      leaves: HostTree,
+    ) => Tensor;
+    for (let seed = 0; seed < 8; seed++) {
+      const { data } = await read(norm(permuted(tree, seed) as HostTree));
+      expect(data[0]).toBe(Math.fround(1 + 2 ** -23));
+    }
   });
 
   test('gradients of norm 0 stay 0', async () => {
