@@ -22,10 +22,10 @@ async function check({ folder: source, manifest }) {
     output: 'collect',
   });
   if (packed.code !== 0) return [`pnpm pack failed:\n${packed.text}`];
-  const { filename, files } = JSON.parse(packed.text);
+  const { filename, files } = JSON.parse(packed.stdout);
   const problems = checkFiles(files.map(({ path }) => path));
-  const { text } = await run('tar', ['-xzOf', filename, 'package/package.json'], { output: 'collect' });
-  problems.push(...checkManifest(JSON.parse(text)));
+  const { stdout } = await run('tar', ['-xzOf', filename, 'package/package.json'], { output: 'collect' });
+  problems.push(...checkManifest(JSON.parse(stdout)));
   for (const [tool, ...args] of [
     ['publint', 'run', '--strict', filename],
     ['attw', '--profile', 'esm-only', '--no-emoji', '--no-color', filename],

@@ -23,7 +23,8 @@ export function toolEnvironment() {
 
 /**
  * Runs a command and gives its exit code (128 + n for signal n). `output` says where its stdout goes:
- * 'inherit', 'stderr' (ours), or 'collect' (both streams, given as text).
+ * 'inherit', 'stderr' (ours), or 'collect' (given as `stdout`, and with
+ * stderr as `text`).
  *
  * Ctrl-C in a terminal reaches the child by itself, so there we only wait; without a terminal (a supervisor,
  * a test) we pass the signal on. Either way the child gets it once, and we end when it has ended.
@@ -37,7 +38,11 @@ export function run(command, args, { cwd = root, env = toolEnvironment(), output
     }[output];
     const child = spawn(command, args, { cwd, env, stdio, shell: process.platform === 'win32' });
     const text = [];
-    child.stdout?.on('data', (chunk) => text.push(chunk));
+    const stdout = [];
+    child.stdout?.on('data', (chunk) => {
+      text.push(chunk);
+      stdout.push(chunk);
+    });
     child.stderr?.on('data', (chunk) => text.push(chunk));
     const interrupt = () => {
       if (!hasTerminal()) child.kill('SIGINT');
@@ -49,7 +54,11 @@ export function run(command, args, { cwd = root, env = toolEnvironment(), output
     child.on('close', (code, signal) => {
       process.off('SIGINT', interrupt);
       process.off('SIGTERM', terminate);
-      resolve({ code: code ?? 128 + constants.signals[signal], text: Buffer.concat(text).toString() });
+      resolve({
+        code: code ?? 128 + constants.signals[signal],
+        stdout: Buffer.concat(stdout).toString(),
+        text: Buffer.concat(text).toString(),
+      });
     });
   });
 }
