@@ -1,0 +1,77 @@
+import { wasm } from '@tenon-ml/backend-wasm';
+import { type Backend, createKey, type NdArray, sizeOf, withBackend } from '@tenon-ml/core';
+import { cpu, expectClose, type OpFamily } from '@tenon-ml/testkit';
+import { engine, type NamedAttrMap, type NamedTensorMap, type Tensor } from '@tensorflow/tfjs-core';
+import { afterAll, beforeAll } from 'vitest';
+
+/** The two sides of a comparison: ours, and tfjs-backend-cpu as the reference. Started for the tests of a file. */
+export function backendPair(): { readonly ours: Backend; readonly reference: Backend } {
+  const pair = { ours: wasm(), reference: cpu() };
+  beforeAll(async () => {
+    await pair.ours.init();
+    await pair.reference.init();
+  });
+  afterAll(async () => {
+    await pair.ours.dispose();
+  });
+  return pair;
+}
+
+/** What a kernel call is made of, with host values as inputs. */
+export interface Call {
+  readonly kernel: string;
+  readonly inputs: { readonly [name: string]: NdArray | undefined };
+  readonly attrs?: object;
+}
+
+/** Runs one kernel, below the ops and their checks. Everything it makes is freed. */
+export function runKernel(backend: Backend, { kernel, inputs, attrs = {} }: Call): NdArray {
+  return withBackend(backend, () => {
+    const tfjs = engine();
+    const tensors: NamedTensorMap = {};
+    for (const [name, input] of Object.entries(inputs)) {
+      if (!input) continue;
+      const { data, shape, dtype } = input;
+      tensors[name] = tfjs.makeTensor(data as Float32Array, [...shape], dtype as 'float32');
+    }
+    const result = tfjs.runKernel(kernel, tensors, attrs as NamedAttrMap) as Tensor;
+    const { dtype, shape } = result;
+    const data = Float32Array.from(result.dataSync());
+    for (const tensor of [...Object.values(tensors), result]) tensor.dispose();
+    if (dtype !== 'float32') throw new Error(`${kernel} gave ${dtype}`);
+    return { dtype, shape, data };
+  });
+}
+
+export interface Agreement {
+  readonly op: OpFamily;
+  readonly reduction?: number;
+  /** Whether ours may be NaN where the reference is a number (padding against Inf and NaN). */
+  readonly moreNaN?: boolean;
+}
+
+/** Throws unless shapes agree, NaN and the infinities are in the same places, and the rest is within the table. */
+export function expectAgreement(actual: NdArray, reference: NdArray, options: Agreement): void {
+  const finite = (array: NdArray): NdArray => ({
+    dtype: 'float32',
+    shape: array.shape,
+    data: Float32Array.from(array.data as Float32Array, (value, i) => {
+      if (Number.isNaN(actual.data[i]) && (options.moreNaN || Number.isNaN(reference.data[i]))) return 0;
+      return value;
+    }),
+  });
+  expectClose(finite(actual), finite(reference), options);
+}
+
+/** Standard normal values; with `special`, about a third of them are 0, −0, NaN, infinite or denormal. */
+export function randomArray(seed: number, shape: readonly number[], special = false): NdArray<'float32'> {
+  const [values, choices] = createKey(seed).split(2);
+  const array = values.normal(shape);
+  const specials = [0, -0, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 1e-40, -1e-40];
+  if (special) {
+    for (const [i, word] of choices.bits(sizeOf(shape)).entries()) {
+      if (word % 3 === 0) array.data[i] = specials[(word >>> 8) % specials.length];
+    }
+  }
+  return array;
+}
