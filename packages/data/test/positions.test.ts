@@ -22,7 +22,9 @@ const anyStage = fc.oneof(
   fc
     .integer({ min: 2, max: 4 })
     .map((n) =>
-      named(`filter %${n}`, (data) => data.filter(({ target }) => Number(target.data[0]) % n !== 0)),
+      named(`filter %${n}`, (data) =>
+        data.filter(({ target }, { index }) => (Number(target.data[0]) + index) % n !== 0),
+      ),
     ),
   key.map((k) =>
     named('random map', (data) =>
