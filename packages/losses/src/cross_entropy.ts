@@ -66,8 +66,8 @@ export interface SigmoidCrossEntropyOptions {
  * architecture for computer vision", CVPR 2016), as in PyTorch and Keras. Finite for all finite logits; mask classes with −10⁹ rather than −∞, which is
  * NaN here (0·∞), as it is in PyTorch with probabilities.
  *
- * On a device nothing can throw for a value: a label that is out of range makes its value NaN, so that the step is
- * refused rather than wrong. `check` finds it on the host first: `LABEL_OUT_OF_RANGE`, with the record. A mismatch of
+ * On a device nothing can throw for a value: a label that is out of range makes its value NaN, as TensorFlow does on
+ * a GPU, so that the step is refused rather than wrong. `check` finds it on the host first: `LABEL_OUT_OF_RANGE`, with the record. A mismatch of
  * shapes throws `SHAPE_MISMATCH` in both.
  *
  * Differences. PyTorch's `cross_entropy`: classes are its second axis, ours the last; `ignore_index` is −100 by

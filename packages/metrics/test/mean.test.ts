@@ -73,7 +73,8 @@ describe('mean', () => {
             minLength: batch,
             maxLength: batch,
           });
-        const weight = fc.oneof(fc.constant(0), fc.float({ min: 0, max: 4, noNaN: true }));
+        // No denormal weights: in float32 their products with the values have no digits.
+        const weight = fc.integer({ min: 0, max: 64 }).map((n) => n / 16);
         return fc.record({
           prediction: matrix(numbers),
           target: matrix(fc.oneof(fc.constant(-1), numbers)),
