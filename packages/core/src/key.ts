@@ -1,5 +1,5 @@
 import { TenonError } from './errors.js';
-import { type NdArray, sizeOf } from './ndarray.js';
+import { checkShape, type NdArray } from './ndarray.js';
 import { hash32, philox4x32, philoxWords, unitFloat } from './philox.js';
 
 /**
@@ -23,9 +23,15 @@ export interface Key {
   foldIn(data: number | string): Key;
   /** `count` uniformly random 32-bit words. */
   bits(count: number): Uint32Array;
-  /** Uniform in [low, high), 0 to 1 by default; 24 random bits each. */
+  /**
+   * Uniform in [low, high), 0 to 1 by default, the bounds as float32; 24 random bits each. Where low equals high, every
+   * number is that one. (NumPy and PyTorch may round up to `high`.)
+   */
   uniform(shape: readonly number[], low?: number, high?: number): NdArray<'float32'>;
-  /** Normal with the given mean and standard deviation (0 and 1): Box–Muller in float64, rounded to float32. */
+  /**
+   * Normal with the given mean and standard deviation (0 and 1): Box–Muller in float64, rounded to float32. Of 32 random
+   * bits each, so that nothing lies beyond 6.8 standard deviations.
+   */
   normal(shape: readonly number[], mean?: number, standardDeviation?: number): NdArray<'float32'>;
   /** A uniformly random order of 0 … count − 1 (Fisher–Yates, without modulo bias). */
   permutation(count: number): Uint32Array;
@@ -47,8 +53,18 @@ export function createKey(seed: number): Key {
   return derive([low, high], 0, 0, FOLD_NUMBER);
 }
 
-/** The key with these words: the inverse of `key.words`. */
+/** The key with these words, signed or unsigned: the inverse of `key.words` and of `key.toNdArray()`. */
 export function keyFromWords(words: readonly [number, number]): Key {
+  for (const word of words) {
+    if (!Number.isInteger(word) || word < -(2 ** 31) || word >= 2 ** 32) {
+      throw new TenonError({
+        code: 'INVALID_ARGUMENT',
+        where: 'keyFromWords',
+        expected: 'two integers of 32 bits',
+        got: String(word),
+      });
+    }
+  }
   return new PhiloxKey([words[0] >>> 0, words[1] >>> 0]);
 }
 
@@ -66,8 +82,10 @@ class PhiloxKey implements Key {
   }
 
   foldIn(data: number | string): Key {
-    if (typeof data === 'number') return derive(this.words, ...integerWords(data, 'foldIn'), FOLD_NUMBER);
-    return derive(this.words, hash32(data), hash32(data, 0x9747b28c), FOLD_STRING);
+    if (typeof data === 'string') {
+      return derive(this.words, hash32(data), hash32(data, 0x9747b28c), FOLD_STRING);
+    }
+    return derive(this.words, ...integerWords(data, 'foldIn'), FOLD_NUMBER);
   }
 
   bits(count: number): Uint32Array {
@@ -76,12 +94,25 @@ class PhiloxKey implements Key {
   }
 
   uniform(shape: readonly number[], low = 0, high = 1): NdArray<'float32'> {
-    const data = Float32Array.from(this.bits(sizeOf(shape)), (word) => low + (high - low) * unitFloat(word));
+    const size = checkShape(shape, 'uniform');
+    const [bottom, top] = [Math.fround(low), Math.fround(high)];
+    if (!(Number.isFinite(bottom) && Number.isFinite(top) && bottom <= top)) {
+      throw new TenonError({
+        code: 'INVALID_ARGUMENT',
+        where: 'uniform',
+        expected: 'finite bounds, the lower one first',
+        got: `${low} and ${high}`,
+      });
+    }
+    const last = bottom < top ? floatBelow(top) : top;
+    const data = Float32Array.from(this.bits(size), (word) =>
+      Math.min(Math.fround(bottom + (top - bottom) * unitFloat(word)), last),
+    );
     return { dtype: 'float32', shape: [...shape], data };
   }
 
   normal(shape: readonly number[], mean = 0, standardDeviation = 1): NdArray<'float32'> {
-    const data = new Float32Array(sizeOf(shape));
+    const data = new Float32Array(checkShape(shape, 'normal'));
     const words = this.bits(data.length + (data.length % 2));
     for (let i = 0; i < data.length; i += 2) {
       // (word + 1/2)·2⁻³² lies strictly between 0 and 1, so the logarithm is finite.
@@ -111,6 +142,14 @@ class PhiloxKey implements Key {
   toNdArray(): NdArray<'int32'> {
     return { dtype: 'int32', shape: [2], data: Int32Array.from(this.words, (word) => word | 0) };
   }
+}
+
+/** The largest float32 below a finite one. */
+function floatBelow(value: number): number {
+  if (value === 0) return -(2 ** -149);
+  const bits = new Int32Array(Float32Array.of(value).buffer);
+  bits[0] += value > 0 ? -1 : 1;
+  return new Float32Array(bits.buffer)[0];
 }
 
 function derive(words: readonly [number, number], c0: number, c1: number, domain: number): Key {

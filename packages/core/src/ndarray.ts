@@ -60,7 +60,7 @@ export function ndarray<D extends DType>(
  * `ndarray` can.
  */
 export function checkNdArray({ dtype, shape, data }: NdArray, where: string): void {
-  const size = checkedSize(shape, where);
+  const size = checkShape(shape, where);
   if (data.length !== size) {
     throw new TenonError({
       code: 'SHAPE_MISMATCH',
@@ -81,7 +81,8 @@ export function checkNdArray({ dtype, shape, data }: NdArray, where: string): vo
   }
 }
 
-function checkedSize(shape: readonly number[], where: string): number {
+/** The number of elements of a shape. Throws `SHAPE_MISMATCH` for sizes that aren't integers of at least 0. */
+export function checkShape(shape: readonly number[], where: string): number {
   if (shape.every((length) => Number.isInteger(length) && length >= 0)) return sizeOf(shape);
   throw new TenonError({
     code: 'SHAPE_MISMATCH',
@@ -151,7 +152,7 @@ export function scalars(values: { readonly [name: string]: number }): Record<str
 /** An array of zeros. */
 export function zeros<D extends DType = 'float32'>(shape: readonly number[], dtype?: D): NdArray<D> {
   const target = (dtype ?? 'float32') as D;
-  return { dtype: target, shape: [...shape], data: dtypes[target].create(checkedSize(shape, 'zeros')) };
+  return { dtype: target, shape: [...shape], data: dtypes[target].create(checkShape(shape, 'zeros')) };
 }
 
 /** An array whose every element is `value`, which the dtype must hold: `DTYPE_MISMATCH` otherwise. */
