@@ -4,7 +4,6 @@ import {
   type Optimizer,
   type Params,
   type Scalars,
-  scalar,
   TenonError,
   treeEntries,
 } from '@tenon-ml/core';
@@ -44,19 +43,6 @@ export function optimizer(transform: AnyTransform): Optimizer {
 export function applyUpdates<P extends Params<Tensor>>(params: P, updates: P): P {
   const leaves = leavesAt(updates, params, 'an update');
   return mapUpdates(params, (param, path) => add(param, leaves.get(path) as Tensor));
-}
-
-/**
- * The scalars of a step as a compiled function takes them: `step(params, state, …, scalarsAt(optimizer, i))`. They are
- * computed in float64 and rounded to float32 here. `step` is 0 at the first update.
- */
-export function scalarsAt(
-  optimizer: Pick<Optimizer, 'scalars'>,
-  step: number,
-): { readonly [name: string]: NdArray<'float32'> } {
-  return Object.fromEntries(
-    Object.entries(optimizer.scalars(step)).map(([name, value]) => [name, scalar(value)]),
-  );
 }
 
 function checkGradients(grads: Params<Tensor>, params: Params<Tensor>): void {

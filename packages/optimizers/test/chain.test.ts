@@ -8,6 +8,7 @@ import {
   type Params,
   release,
   sameBits,
+  scalars,
   type TenonError,
   tensorCount,
   treeEntries,
@@ -24,7 +25,6 @@ import {
   compose,
   momentum,
   optimizer,
-  scalarsAt,
   scaleByAdam,
   scaleByLearningRate,
   sgd,
@@ -141,11 +141,11 @@ describe('names', () => {
     expect(composed.spec).toEqual({ transform: 'mine' });
     expect(Object.keys(composed.scalars(0))).toEqual(['rootScale', 'epsilon', 'learningRate']);
     expect(Object.keys(composed.init(params))).toEqual(['firstMoment', 'secondMoment']);
-    const scalars = await errorOf(() =>
+    const rates = await errorOf(() =>
       compose({ transform: 'mine' }, [scaleByLearningRate(1), scaleByLearningRate(1)]),
     );
-    expect(scalars).toMatchObject({ code: 'INVALID_ARGUMENT', where: 'mine' });
-    expect(scalars.message).toContain("a scalar called 'learningRate'");
+    expect(rates).toMatchObject({ code: 'INVALID_ARGUMENT', where: 'mine' });
+    expect(rates.message).toContain("a scalar called 'learningRate'");
     const states = await errorOf(() =>
       compose({ transform: 'mine' }, [momentum({ decay: 0 }), momentum({ decay: 0 })]),
     );
@@ -212,7 +212,7 @@ describe('order', () => {
 
 describe('what does not fit', () => {
   const update = compileUpdate(adam());
-  const scalars = scalarsAt(adam(), 0);
+  const first = scalars(adam().scalars(0));
   const state = adam().init(params);
   // Without state it is the optimizer itself that has to notice.
   const plain = sgd({ learningRate: 1 });
@@ -234,11 +234,11 @@ describe('what does not fit', () => {
     ['integers', leaf(fromNested([4], 'int32')), 'DTYPE_MISMATCH', 'dense_1.bias'],
   ] as const)('%s', async (_, given, code, where) => {
     const count = tensorCount();
-    expect(await errorOf(() => update(params, state, given as HostTree, scalars))).toMatchObject({
+    expect(await errorOf(() => update(params, state, given as HostTree, first))).toMatchObject({
       code,
       where,
     });
-    const descend = () => updatePlain(params, {}, given as HostTree, scalarsAt(plain, 0));
+    const descend = () => updatePlain(params, {}, given as HostTree, scalars(plain.scalars(0)));
     expect(await errorOf(descend)).toMatchObject({ code, where });
     expect(tensorCount()).toBe(count);
   });
@@ -250,11 +250,11 @@ describe('what does not fit', () => {
 
   test('state of other parameters: of another path, of another shape', async () => {
     const other = adam().init({ dense_1: { kernel: fromNested([[0, 0]]) } });
-    const missing = await errorOf(() => update(params, other, grads, scalars));
+    const missing = await errorOf(() => update(params, other, grads, first));
     expect(missing).toMatchObject({ code: 'STRUCTURE_MISMATCH', where: 'dense_1.bias' });
     expect(missing.message).toContain('firstMoment');
     const smaller = adam().init({ dense_1: { kernel: fromNested([[0, 0]]), bias: fromNested(0) } });
-    expect(await errorOf(() => update(params, smaller, grads, scalars))).toMatchObject({
+    expect(await errorOf(() => update(params, smaller, grads, first))).toMatchObject({
       code: 'SHAPE_MISMATCH',
       where: 'dense_1.bias',
     });
@@ -292,12 +292,12 @@ test('a transform that throws leaves the tensors where they were, and what was d
     params,
     chained.init(params),
     grads,
-    scalarsAt(chained, 0),
+    scalars(chained.scalars(0)),
   );
   const count = tensorCount();
-  expect(() => bad(carried.params, carried.state, grads, scalarsAt(chained, 1))).toThrow('as it does');
+  expect(() => bad(carried.params, carried.state, grads, scalars(chained.scalars(1)))).toThrow('as it does');
   expect(tensorCount()).toBe(count);
-  carried = first(carried.params, carried.state, grads, scalarsAt(chained, 1));
+  carried = first(carried.params, carried.state, grads, scalars(chained.scalars(1)));
   expect(tensorCount()).toBe(count);
   release(carried as unknown as DeviceTree);
 });

@@ -1,7 +1,7 @@
-import { fromNested, type Optimizer, read, release, tensorCount, toNested } from '@tenon-ml/core';
+import { fromNested, type Optimizer, read, release, scalars, tensorCount, toNested } from '@tenon-ml/core';
 import { add, mul, slice, square, sub, sum, type Tensor } from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { adagrad, adam, adamw, chain, clipByGlobalNorm, cosineDecay, scalarsAt, sgd } from '../src/index.js';
+import { adagrad, adam, adamw, chain, clipByGlobalNorm, cosineDecay, sgd } from '../src/index.js';
 import { backend, compileDescent, type DeviceTree, type HostTree } from './run.js';
 
 beforeAll(async () => {
@@ -80,7 +80,7 @@ async function descend(
   let [params, state]: (HostTree | DeviceTree)[] = [initial, optimizer.init(initial)];
   let early = 0;
   for (let i = 0; i < steps; i++) {
-    const next = step(params, state, scalarsAt(optimizer, i));
+    const next = step(params, state, scalars(optimizer.scalars(i)));
     release(next.value);
     ({ params, state } = next);
     if (i === 4) early = tensorCount();

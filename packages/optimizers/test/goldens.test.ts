@@ -1,4 +1,4 @@
-import { compile, type Optimizer, read, type Schedule } from '@tenon-ml/core';
+import { compile, type Optimizer, read, type Schedule, scalars } from '@tenon-ml/core';
 import {
   expectClose,
   type GoldenCase,
@@ -16,7 +16,6 @@ import {
   clipByGlobalNorm,
   cosineDecay,
   globalNorm,
-  scalarsAt,
   sgd,
   stepDecay,
   withWarmup,
@@ -90,7 +89,7 @@ describe('20 steps of PyTorch in float64', () => {
         golden.about.objective === 'quadratic'
           ? quadratic(params, toFloat32(golden.tree('curvature')), toFloat32(golden.tree('center')))
           : toFloat32(golden.tree(`grads/${step}`));
-      ({ params, state } = update(params, state, grads, scalarsAt(optimizer, step)));
+      ({ params, state } = update(params, state, grads, scalars(optimizer.scalars(step))));
       const leaves = byPath((await read(params, { keep: true })) as unknown as HostTree);
       const reference = golden.paths(`params/${step}`);
       expect(Object.keys(leaves).sort()).toEqual(Object.keys(reference).sort());

@@ -5,11 +5,11 @@ import {
   type Optimizer,
   type Params,
   read,
+  scalars,
   tfjsBackend,
   valueAndGrad,
 } from '@tenon-ml/core';
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { scalarsAt } from '../src/index.js';
 
 export const backend = tfjsBackend('cpu');
 
@@ -20,8 +20,8 @@ type FeedTree = Params<NdArray | Tensor>;
 /** `optimizer.update` compiled, with parameters and state donated: gradients are given. */
 export function compileUpdate(optimizer: Optimizer) {
   const update = compile(
-    (params: DeviceTree, state: DeviceTree, grads: DeviceTree, scalars: { [name: string]: Tensor }) =>
-      optimizer.update(grads, state, params, scalars),
+    (params: DeviceTree, state: DeviceTree, grads: DeviceTree, numbers: { [name: string]: Tensor }) =>
+      optimizer.update(grads, state, params, numbers),
     { backend, donate: [0, 1], name: 'update' },
   );
   return update as unknown as (
@@ -35,9 +35,9 @@ export function compileUpdate(optimizer: Optimizer) {
 /** A step down the gradient of `f`, compiled, with parameters and state donated. */
 export function compileDescent(optimizer: Optimizer, f: (params: DeviceTree) => Tensor) {
   const step = compile(
-    (params: DeviceTree, state: DeviceTree, scalars: { [name: string]: Tensor }) => {
+    (params: DeviceTree, state: DeviceTree, numbers: { [name: string]: Tensor }) => {
       const { value, grads } = valueAndGrad(f)(params);
-      return { ...optimizer.update(grads, state, params, scalars), value };
+      return { ...optimizer.update(grads, state, params, numbers), value };
     },
     { backend, donate: [0, 1], name: 'descent' },
   );
@@ -58,7 +58,7 @@ export async function runUpdates(
   const update = compileUpdate(optimizer);
   let carried: { params: FeedTree; state: FeedTree } = { params: initial, state };
   for (const [step, grads] of gradients.entries()) {
-    carried = update(carried.params, carried.state, grads, scalarsAt(optimizer, step));
+    carried = update(carried.params, carried.state, grads, scalars(optimizer.scalars(step)));
   }
   return (await read(carried as unknown as DeviceTree)) as unknown as { params: HostTree; state: HostTree };
 }
