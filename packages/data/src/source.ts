@@ -31,6 +31,7 @@ export interface Cursor<T> {
   advance(): Promise<Item<T> | undefined>;
   /** The position after the elements that `advance` gave, as JSON. */
   state(): Json;
+  /** Moves to a position; called once at most, before the first `advance`. */
   restore(state: Json): Promise<void>;
   close(): Promise<void>;
 }

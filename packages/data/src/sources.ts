@@ -143,9 +143,6 @@ export function fromGenerator<T>(
         state: () => count,
         async restore(state) {
           const target = integerState(state, length ?? undefined);
-          await close();
-          ended = false;
-          count = 0;
           for (; count < target; count++) {
             if ((await read()).done)
               throw failed(new Error(`it ended before its element ${target - 1}, which was read before`));

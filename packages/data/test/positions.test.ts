@@ -161,6 +161,19 @@ describe('positions', () => {
     }
   });
 
+  test('an endless repetition goes on after the last element of a pass', async () => {
+    for (const access of ['random', 'sequential'] as const) {
+      const create = () => numberedDataset(3, access).repeat();
+      const iterator = create().iterator();
+      for (let i = 0; i < 10; i++) {
+        const fresh = create().iterator();
+        await fresh.restore(throughJson(iterator.state()));
+        expect(targets([(await fresh.next()).value as Example])).toEqual([i % 3]);
+        await iterator.next();
+      }
+    }
+  });
+
   test('the position is of constant size, and restoring loads nothing where access is random', async () => {
     const loaded: number[] = [];
     const data = numberedDataset(10_000, 'random')

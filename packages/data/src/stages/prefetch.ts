@@ -47,12 +47,6 @@ function prefetchCursor<T>(cursor: Cursor<T>, count: number): Cursor<T> {
       searchUntil(count);
     });
   };
-  /** Lets the search under way end, so that nobody else uses the cursor, and forgets what was found. */
-  const settle = async (): Promise<void> => {
-    closed = true;
-    while (search) await search;
-    ahead = [];
-  };
   return {
     async advance() {
       searchUntil(Math.max(1, count));
@@ -67,14 +61,14 @@ function prefetchCursor<T>(cursor: Cursor<T>, count: number): Cursor<T> {
     },
     state: () => position,
     async restore(state) {
-      await settle();
       await cursor.restore(state);
       position = state;
-      exhausted = false;
-      closed = false;
     },
     async close() {
-      await settle();
+      closed = true;
+      // Nobody else uses the cursor while it searches.
+      while (search) await search;
+      ahead = [];
       await cursor.close();
     },
   };

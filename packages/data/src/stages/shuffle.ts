@@ -113,8 +113,6 @@ function windowCursor<T>(cursor: Cursor<T>, key: Key, epoch: number, buffer: num
       const target = integerState(saved.given, buffer);
       window = integerState(saved.window);
       await cursor.restore(saved.begin);
-      items = [];
-      given = 0;
       begin = saved.begin;
       if (target === 0) return;
       await fill();
