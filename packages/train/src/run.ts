@@ -89,7 +89,6 @@ export async function* runExperiment(
   const plan = await setUpRun(experiment, description);
   const trainer = await createPlanTrainer(plan, description.seed, backend);
   try {
-    if (!resume) await writeJson(store, runPath, description);
     const log = createEventLog(store, eventsPath);
     let truncated = false;
     let end: Extract<TrainEvent, { type: 'end' }> | undefined;
@@ -113,7 +112,11 @@ export async function* runExperiment(
       },
     });
     for await (const event of events) {
-      if (event.type === 'start' && !truncated) await log.truncate(0);
+      if (event.type === 'start') {
+        // Only now: a run that can't even begin leaves no folder behind.
+        if (!resume) await writeJson(store, runPath, description);
+        if (!truncated) await log.truncate(0);
+      }
       // A resumed run's log reads as if it had never stopped.
       if (!(event.type === 'start' && event.resumed) && event.type !== 'checkpoint') log.add(event);
       if (event.type === 'end') end = event;

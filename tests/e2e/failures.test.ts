@@ -1,0 +1,272 @@
+import { execFileSync } from 'node:child_process';
+import { chmod, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { requires } from '@tenon-ml/testkit';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Ended, filesIn, fixtures, lastJson, outcome, tenon } from './tenon.js';
+
+const experiment = join(fixtures, 'experiment.ts');
+const isRoot = process.getuid?.() === 0;
+let folder: string;
+/** A finished run, copied by the tests that damage it. */
+let good: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'tenon-failures-'));
+  await chmod(folder, 0o755);
+  good = join(folder, 'good');
+  const ended = await tenon(['train', experiment, '--out', good, '--epochs', '1', '--json']);
+  expect(ended.code, ended.stderr).toBe(0);
+}, 60_000);
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** One message, no stack, an exit code of 1; and the same as JSON. */
+function expectError(ended: Ended, code: string, message: RegExp): void {
+  expect(ended.code, ended.stderr).toBe(1);
+  const lines = ended.stderr.trim().split('\n');
+  expect(lines.filter((line) => line.startsWith('Error: '))).toHaveLength(1);
+  expect(lines.at(-1)).toMatch(message);
+  expect(ended.stderr).not.toMatch(/\n\s+at /);
+  expect((lastJson(ended).error as { code: string }).code).toBe(code);
+}
+
+async function damaged(name: string): Promise<string> {
+  const run = join(folder, name);
+  await cp(good, run, { recursive: true });
+  return run;
+}
+
+const noLeftovers = async (path: string): Promise<void> =>
+  expect((await filesIn(path)).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+
+describe('what an experiment does wrong', () => {
+  test("shapes that don't fit: which layer, what came, what to do; and no folder", async () => {
+    const out = join(folder, 'shapes');
+    const ended = await tenon(['train', experiment, '--out', out, '--set', 'fault=shapes', '--json']);
+    expectError(
+      ended,
+      'SHAPE_MISMATCH',
+      /^Error: dense_1: expected \[batch, features\].*, got .*\[batch, 8, 8, 1\].*flatten\(\) before it\.$/,
+    );
+    expect(await filesIn(out)).toEqual([]);
+  });
+
+  test('a label out of range: the step, the record, the range', async () => {
+    const out = join(folder, 'label');
+    const ended = await tenon(['train', experiment, '--out', out, '--set', 'fault=label', '--json']);
+    expectError(ended, 'LABEL_OUT_OF_RANGE', /^Error: step \d+ \(epoch 1\).*record \d+.*0 to 9.*17/);
+    await noLeftovers(out);
+  });
+
+  test('a loss of NaN: the step, the first layer, parameters untouched', async () => {
+    const out = join(folder, 'nan');
+    const ended = await tenon(['train', experiment, '--out', out, '--set', 'fault=nan', '--json']);
+    expectError(
+      ended,
+      'NOT_FINITE',
+      /^Error: step \d+ \(epoch 1\): the loss is \S+, and the first value that is not finite is the output of \w+_1\. The parameters are as they were before this step\. Lower the learning rate/,
+    );
+    await noLeftovers(out);
+    expect(await filesIn(out)).not.toContain('model.json');
+  });
+});
+
+describe('data', () => {
+  const train = (name: string, text: string) =>
+    writeFile(join(folder, name), text).then(() =>
+      tenon([
+        'train',
+        join(fixtures, 'table.ts'),
+        '--data',
+        join(folder, name),
+        '--out',
+        join(folder, `${name}-run`),
+        '--json',
+      ]),
+    );
+
+  test('a CSV without faults trains', async () => {
+    const ended = await train('good.csv', 'a,b,label\n1,2,x\n3,4,y\n5,6,z\n');
+    expect(ended.code, ended.stderr).toBe(0);
+  });
+
+  test('a CSV with a broken row: the file and the line', async () => {
+    const ended = await train('broken.csv', 'a,b,label\n1,2,x\n3,y\n5,6,z\n');
+    expectError(ended, 'DATA_INVALID', /broken\.csv:3: expected 3 fields, got 2/);
+    expect(await filesIn(join(folder, 'broken.csv-run'))).toEqual([]);
+  });
+
+  test('a CSV with a word where a number belongs', async () => {
+    const ended = await train('word.csv', 'a,b,label\n1,2,x\n3,four,y\n');
+    expectError(ended, 'DATA_INVALID', /word\.csv:3.*four/);
+  });
+
+  test('a file that is not there', async () => {
+    const ended = await tenon([
+      'train',
+      join(fixtures, 'table.ts'),
+      '--data',
+      join(folder, 'none.csv'),
+      '--json',
+    ]);
+    expectError(ended, 'NOT_FOUND', /none\.csv/);
+  });
+});
+
+describe('names', () => {
+  test('an unknown recipe: the nearest names', async () => {
+    expectError(
+      await tenon(['train', 'digit-cnn', '--json']),
+      'UNKNOWN_NAME',
+      /There is no recipe 'digit-cnn'\. Did you mean 'digits-cnn'\?/,
+    );
+  });
+
+  test('an unknown option of an experiment', async () => {
+    expectError(
+      await tenon(['train', experiment, '--set', 'epoch=3', '--json']),
+      'UNKNOWN_NAME',
+      /no option 'epoch'.*'epochs'/,
+    );
+  });
+
+  test('an unknown command, and a number that is none: exit 2', async () => {
+    expect(await tenon(['trian'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('Did you mean train?'),
+    });
+    expect(await tenon(['train', 'digits-cnn', '--epochs', 'many'])).toMatchObject({ code: 2 });
+  });
+
+  test('a folder that holds no run, and one that holds a run already', async () => {
+    expectError(await tenon(['resume', folder, '--json']), 'NOT_FOUND', /run\.json/);
+    const before = await outcome(good);
+    expectError(await tenon(['train', experiment, '--out', good, '--json']), 'USAGE', /tenon resume/);
+    expect(await outcome(good)).toEqual(before);
+  });
+});
+
+describe('artifacts', () => {
+  const editJson = async (path: string, edit: (value: Record<string, unknown>) => void): Promise<void> => {
+    const value = JSON.parse(await readFile(path, 'utf8'));
+    edit(value);
+    await writeFile(path, JSON.stringify(value));
+  };
+
+  test.each(['model.json', 'run.json'])('a %s of a newer version', async (name) => {
+    const run = await damaged(`newer-${name}`);
+    await editJson(join(run, name), (value) => Object.assign(value, { version: 99 }));
+    expectError(
+      await tenon(['evaluate', run, '--json']),
+      'FORMAT_TOO_NEW',
+      /expected .* in version 1 or older, got version 99.*update/,
+    );
+  });
+
+  test('a checkpoint of a newer version', async () => {
+    const run = await damaged('newer-checkpoint');
+    for (const name of (await filesIn(run)).filter((path) => path.startsWith('checkpoints/'))) {
+      const bytes = await readFile(join(run, name));
+      const text = bytes.toString('latin1').replace('"version":"1"', '"version":"9"');
+      await writeFile(join(run, name), Buffer.from(text, 'latin1'));
+    }
+    expectError(await tenon(['resume', run, '--json']), 'FORMAT_TOO_NEW', /version 9/);
+  });
+
+  const lies: [string, (bytes: Buffer) => Buffer][] = [
+    [
+      'a header longer than the file',
+      (bytes) => {
+        bytes.writeBigUInt64LE(1n << 40n);
+        return bytes;
+      },
+    ],
+    ['data that is cut off', (bytes) => bytes.subarray(0, bytes.length - 100)],
+    [
+      'an offset beyond the data',
+      (bytes) =>
+        Buffer.from(
+          bytes.toString('latin1').replace(/"data_offsets":\[0,(\d)/, '"data_offsets":[0,9'),
+          'latin1',
+        ),
+    ],
+  ];
+  test.each(lies)('a safetensors header that lies: %s', async (_, lie) => {
+    const run = await damaged(`lie-${lies.findIndex(([, other]) => other === lie)}`);
+    const path = join(run, 'weights.safetensors');
+    await writeFile(path, lie(await readFile(path)));
+    const before = await filesIn(run);
+    expectError(await tenon(['evaluate', run, '--json']), 'SAFETENSORS_INVALID', /weights\.safetensors/);
+    expect(await filesIn(run)).toEqual(before);
+  });
+
+  test('weights of another save', async () => {
+    const run = await damaged('mixed');
+    await editJson(join(run, 'model.json'), (value) =>
+      Object.assign(value, { weights: { file: 'weights.safetensors', fingerprint: 'other' } }),
+    );
+    expectError(await tenon(['evaluate', run, '--json']), 'ARTIFACT_INVALID', /different saves/);
+  });
+});
+
+/** A file system of 300 kB in memory; undefined where this process may not mount one. */
+function mountSmall(at: string): string | undefined {
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=300k,mode=777', 'tmpfs', at], { stdio: 'ignore' });
+    return at;
+  } catch {
+    return undefined;
+  }
+}
+
+describe('the disk', () => {
+  test('a full disk while saving: one message, the checkpoint before is whole, and the run goes on with more space', async (context) => {
+    const at = join(folder, 'small');
+    await mkdir(at);
+    const mounted = isRoot ? mountSmall(at) : undefined;
+    if (!requires(mounted, 'to mount a tmpfs, as root')) return context.skip();
+    try {
+      const run = join(at, 'run');
+      const args = ['--set', 'epochs=3', '--set', 'checkpointEverySteps=4', '--seed', '11'];
+      const ended = await tenon(['train', experiment, '--out', run, ...args, '--json']);
+      expectError(ended, 'STORAGE_FULL', /the disk is full/);
+      await noLeftovers(run);
+      expect(await filesIn(run)).not.toContain('model.json');
+      // What is there is whole: copied to a larger disk, the run ends as one that never met the full disk.
+      const moved = join(folder, 'moved');
+      await cp(run, moved, { recursive: true });
+      const resumed = await tenon(['resume', moved, '--json']);
+      expect(resumed.code, resumed.stderr).toBe(0);
+      const whole = join(folder, 'roomy');
+      expect((await tenon(['train', experiment, '--out', whole, ...args, '--json'])).code).toBe(0);
+      expect(await outcome(moved)).toEqual(await outcome(whole));
+    } finally {
+      execFileSync('umount', [at]);
+    }
+  }, 120_000);
+
+  test('no permission, as a user who has none', async (context) => {
+    if (!requires(isRoot, 'root, to become another user')) return context.skip();
+    const out = join(folder, 'locked');
+    await mkdir(out, { mode: 0o755 });
+    const ended = await tenon(['train', experiment, '--out', join(out, 'run'), '--epochs', '1', '--json'], {
+      uid: 65534,
+      gid: 65534,
+      env: { ...process.env, HOME: tmpdir(), JITI_FS_CACHE: 'false' },
+    });
+    expectError(ended, 'PERMISSION_DENIED', /no permission to write/);
+    expect(await filesIn(out)).toEqual([]);
+    const unreadable = await damaged('unreadable');
+    await chmod(join(unreadable, 'weights.safetensors'), 0o600);
+    expectError(
+      await tenon(['evaluate', unreadable, '--json'], {
+        uid: 65534,
+        gid: 65534,
+        env: { ...process.env, HOME: tmpdir(), JITI_FS_CACHE: 'false' },
+      }),
+      'PERMISSION_DENIED',
+      /no permission to read/,
+    );
+  }, 60_000);
+});
