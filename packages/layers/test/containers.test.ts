@@ -128,6 +128,17 @@ describe('names', () => {
     );
   });
 
+  test('are what initial weights are drawn from', () => {
+    const model = sequential([dense(3), sequential({ inner: dense(3) }), residual(dense(3))]);
+    const { params } = model.init(key, vectors(3));
+    const kernels = new Map(treeEntries<NdArray>(params as Params<NdArray>));
+    for (const path of ['dense_1', 'sequential_1.inner', 'residual_1.body']) {
+      const own = path.split('.').reduce((folded, name) => folded.foldIn(name), key);
+      const alone = dense(3).init(own, vectors(3)).params.kernel;
+      expect(sameBits(kernels.get(`${path}.kernel`) as NdArray, alone), path).toBe(true);
+    }
+  });
+
   test('of objects keep their order through JSON, or are refused', () => {
     const name = fc.oneof(
       fc.string(),
