@@ -98,7 +98,7 @@ export function treeMap<T, U>(tree: Tree<T>, f: (leaf: T, path: string) => U, pa
 }
 
 /**
- * The tree of `f(leaf, leaves of the others, path)`; the others must have the same names at the same places, in any
+ * The tree of `f(leaf, the other tree's leaf, path)`; the other must have the same names at the same places, in any
  * order. Throws `STRUCTURE_MISMATCH` at the first path where they don't.
  */
 export function treeZip<T, U, V>(
@@ -130,7 +130,10 @@ export function treeZip<T, U, V>(
   return Object.fromEntries(left.map((name) => [name, zip(name)]));
 }
 
-/** Nested objects from paths: `{ 'a.b': x }` becomes `{ a: { b: x } }`. Arrays come back as objects. */
+/**
+ * Nested objects from paths: `[['a.b', x]]` becomes `{ a: { b: x } }`. Arrays come back as objects. Throws
+ * `STRUCTURE_MISMATCH` for a path that is given twice or runs through another value.
+ */
 export function unflatten<T>(entries: Iterable<readonly [string, T]>): Params<T> {
   const root: { [name: string]: unknown } = {};
   for (const [path, value] of entries) {
@@ -139,15 +142,17 @@ export function unflatten<T>(entries: Iterable<readonly [string, T]>): Params<T>
     for (const [depth, name] of names.entries()) {
       checkName(name, names.slice(0, depth).join('.'));
       const last = depth === names.length - 1;
-      if (last ? Object.hasOwn(node, name) : Object.hasOwn(node, name) && !isNode(node[name])) {
+      // What objects inherit ('constructor') isn't there.
+      const taken = Object.hasOwn(node, name);
+      if (taken && (last || !isNode(node[name]))) {
         throw new TenonError({
           code: 'STRUCTURE_MISMATCH',
           where: path,
           message: 'this path is given twice, or runs through another value',
         });
       }
-      if (last) node[name] = value;
-      else node = (node[name] ??= {}) as { [name: string]: unknown };
+      if (!taken) node[name] = last ? value : {};
+      node = node[name] as { [name: string]: unknown };
     }
   }
   return root as Params<T>;
