@@ -1,6 +1,15 @@
-import { type ArtifactStore, createKey, type NdArray, ndarray, sameBits, treeEntries } from '@tenon-ml/core';
-import { fromArrays } from '@tenon-ml/data';
+import {
+  type ArtifactStore,
+  createKey,
+  createRegistry,
+  type NdArray,
+  ndarray,
+  sameBits,
+  treeEntries,
+} from '@tenon-ml/core';
+import { fromArrays, transforms } from '@tenon-ml/data';
 import { batchNorm, dense, dropout, relu, sequential } from '@tenon-ml/layers';
+import { layers } from '@tenon-ml/layers/all';
 import { softmaxCrossEntropy } from '@tenon-ml/losses';
 import { accuracy } from '@tenon-ml/metrics';
 import { adam } from '@tenon-ml/optimizers';
@@ -9,6 +18,7 @@ import { expect } from 'vitest';
 import type { Trainer, TrainerOptions } from '../src/index.js';
 
 export const backend = cpu();
+export const registry = createRegistry(layers, transforms);
 
 /** Points in four dimensions, in three classes by which of the first three coordinates is the largest. */
 export function points(count: number, seed = 1) {
