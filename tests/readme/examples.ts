@@ -31,6 +31,7 @@ export function readmes(root: string): { path: string; needsExample: boolean }[]
   });
   return [
     { path: 'README.md', needsExample: false },
+    { path: 'docs/worked-example.md', needsExample: true },
     ...published.map((folder) => ({
       path: join(folder, 'README.md'),
       // A command line is shown by commands; a package that exports nothing yet has nothing to show.
