@@ -65,7 +65,7 @@ describe('what an experiment does wrong', () => {
     expectError(
       ended,
       'NOT_FINITE',
-      /^Error: step \d+ \(epoch 1\): the loss is \S+, and the first value that is not finite is the output of \w+_1\. The parameters are as they were before this step\. Lower the learning rate/,
+      /^Error: step \d+ \(epoch 1\): the loss is \S+, and the first value that is not finite is the output of dense_2\. The parameters are as they were before this step\. Lower the learning rate/,
     );
     await noLeftovers(out);
     expect(await filesIn(out)).not.toContain('model.json');

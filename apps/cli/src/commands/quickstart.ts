@@ -33,10 +33,11 @@ export async function quickstart(
       ...drawn(image),
       `is a ${label}; the model says ${prediction.label} (${percent(prediction.probability)}).`,
       '',
-      `The run is in ${run}. What next?`,
-      `  npm run tenon -- evaluate ${run}     the same figures again, from the saved model`,
-      `  npm run tenon -- serve ${run}        predictions over HTTP`,
-      '  npm run tenon -- recipes             what else there is to train',
+      `The run is in ${run}`,
+      'What next?',
+      '  npm run tenon -- evaluate RUN    the same figures again, from the saved model',
+      '  npm run tenon -- serve RUN       predictions over HTTP',
+      '  npm run tenon -- recipes         what else there is to train',
     ].join('\n'),
   );
   return result;

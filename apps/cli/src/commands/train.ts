@@ -88,7 +88,7 @@ async function execute(
   const view = output.trainView();
   let report: RunReport | undefined;
   try {
-    view.note(`${experiment.name} on ${info.name} (${info.device}), into ${show(folder)}`);
+    view.note(`${experiment.name} on ${info.name}, into ${show(folder)}`);
     const store = folderStore(folder);
     for await (const event of runExperiment(experiment, {
       ...rest,

@@ -10,7 +10,7 @@ import { defineExperiment } from '@tenon-ml/train';
 export const digitsCnn = defineExperiment({
   name: 'digits-cnn',
   description: 'Handwritten digits (UCI, 8×8, embedded): a small convolutional network',
-  options: { epochs: 20, batchSize: 32, learningRate: 1e-3, dropout: 0.25 },
+  options: { epochs: 15, batchSize: 32, learningRate: 1e-3, dropout: 0.25 },
   async setup(options, { key }) {
     const { train, validation, test } = await digits().split(
       { train: 0.7, validation: 0.15, test: 0.15 },
