@@ -237,6 +237,18 @@ describe('map', () => {
     expect(batch.message).toBe('map, batch 0 of record 0, record 1, record 2: this digit is upside down.');
   });
 
+  test('of several that fail in a batch, the first in order is named, not in time', async () => {
+    const failing = numberedDataset(6, 'random').map(async (example) => {
+      const n = Number(example.target.data[0]);
+      await new Promise((resolve) => setTimeout(resolve, 6 - n));
+      if (n >= 2) throw new Error(`bad ${n}`);
+      return example;
+    });
+    for (const data of [failing.batch(6), failing.prefetch(1).batch(6)]) {
+      expect((await rejection(data.toArray())).message).toBe('map, record 2: bad 2.');
+    }
+  });
+
   test('an error of ours keeps its code', async () => {
     const data = numberedDataset(3, 'random').map(({ input }) =>
       fromNested([[1], [2, 3]] as never, input.dtype),
@@ -426,6 +438,29 @@ describe('prefetch', () => {
     await idle();
     process.off('unhandledRejection', listen);
     expect(unhandled).toEqual([]);
+  });
+
+  test('a source is closed when it has answered, not in the middle', async () => {
+    const calls: string[] = [];
+    const data = fromGenerator(() => ({
+      [Symbol.asyncIterator]: () => ({
+        async next() {
+          calls.push('next');
+          await idle();
+          calls.push('answer');
+          return { done: false, value: 1 };
+        },
+        async return() {
+          calls.push('return');
+          return { done: true, value: undefined };
+        },
+      }),
+    }));
+    const iterator = data.prefetch(2).iterator();
+    await iterator.next();
+    await iterator.return();
+    expect(calls.at(-1)).toBe('return');
+    expect(calls.at(-2)).toBe('answer');
   });
 
   test('break in a for await closes the source', async () => {
