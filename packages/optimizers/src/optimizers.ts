@@ -90,7 +90,7 @@ export interface AdamOptions {
   readonly beta2?: number;
   /** ε; 10⁻⁸ by default, as in the paper and PyTorch (Keras: 10⁻⁷, added elsewhere: see `scaleByAdam`). */
   readonly epsilon?: number;
-  /** True by default. False leaves the first steps too long: 3.2 times η in the first, with the usual betas. */
+  /** True by default. False makes early steps too long: 3.2·η in the first, 6.6·η in the twelfth, with the usual betas. */
   readonly biasCorrection?: boolean;
 }
 
