@@ -83,7 +83,6 @@ function checkSizes(sizes: SplitSizes, length: number): number[] {
  * left goes one by one to the largest fractional parts, to the first of equals.
  */
 export function largestRemainder(fractions: readonly number[], total: number): number[] {
-  // Rounded where a product is whole but for its last bits: 0.7·10 is 7.000000000000001 or 6.999999999999999.
   const exact = fractions.map((fraction) => tidy(fraction * total));
   const shares = exact.map(Math.floor);
   const left = total - shares.reduce((a, b) => a + b, 0);
@@ -217,7 +216,7 @@ function range(begin: number, end: number): number[] {
   return Array.from({ length: end - begin }, (_, i) => begin + i);
 }
 
+/** Without the last bits, which decide neither whether 0.7·10 is whole nor whether 0.35·10 and 0.65·10 tie. */
 function tidy(value: number): number {
-  const whole = Math.round(value);
-  return Math.abs(value - whole) < 1e-9 * Math.max(1, whole) ? whole : value;
+  return Number(value.toPrecision(12));
 }

@@ -41,6 +41,22 @@ describe('split', () => {
     expect(largestRemainder([0.7, 0.3], 10)).toEqual([7, 3]);
     expect(largestRemainder([0.6, 0.2, 0.2], 1797)).toEqual([1078, 360, 359]);
     expect(largestRemainder([1 / 3, 1 / 3, 1 / 3], 9)).toEqual([3, 3, 3]);
+    expect(largestRemainder([0.15, 0.85], 10)).toEqual([2, 8]);
+  });
+
+  test('the last bits of a fraction decide nothing', () => {
+    fc.assert(
+      fc.property(
+        fc.nat(1000),
+        fractions,
+        fc.array(fc.constantFrom(-1, 0, 1), { minLength: 5, maxLength: 5 }),
+        (total, values, bits) => {
+          const nudged = values.map((value, p) => value * (1 + bits[p] * Number.EPSILON));
+          expect(largestRemainder(nudged, total)).toEqual(largestRemainder(values, total));
+        },
+      ),
+      { numRuns: 1000 },
+    );
   });
 
   test('stratified: each class is within one of its exact share, and the totals are those of a plain split', async () => {
