@@ -45,7 +45,7 @@ test('plain: a line at the start, one an epoch, one at the end, without escape c
       'epoch 1/3  train loss 0.3457  accuracy 0.9000  validation loss 0.2346  accuracy 0.9778  0.6s',
       'epoch 2/3  train loss 0.3457  accuracy 0.9000  validation loss 0.2346  accuracy 0.9778  0.6s  best',
       'epoch 3/3  train loss 0.3457  accuracy 0.9000  validation loss 0.2346  accuracy 0.9778  0.6s',
-      'Completed after 3 epochs, 30 steps, 1.9s. Best: epoch 2, validation.loss 0.05671.',
+      'Completed: 3 epochs, 30 steps, 1.9s. Best: epoch 2, validation.loss 0.05671.',
       '',
     ].join('\n'),
   );
@@ -58,7 +58,7 @@ test('plain: a resumed run, one that was stopped, and one without validation', (
   expect(written(false, [resumed, trained, stopped]).split('\n').slice(1, 4)).toEqual([
     'Going on after step 5, in epoch 1: 5,130 parameters, 1 epoch',
     'epoch 1/1  train loss 0.3457  accuracy 0.9000',
-    'Stopped after 1 epoch, 1 step.',
+    'Stopped: 1 epoch, 1 step.',
   ]);
 });
 
@@ -104,7 +104,7 @@ test('live: at the end nothing but lines is left, and the cursor is below them',
   view.close();
   screen.write('what comes next\n');
   expect(screen.text().split('\n').slice(-2)).toEqual([
-    'Completed after 3 epochs, 30 steps, 1.9s. Best: epoch 2, validation.loss 0.05671.',
+    'Completed: 3 epochs, 30 steps, 1.9s. Best: epoch 2, validation.loss 0.05671.',
     'what comes next',
   ]);
   view.event(step(31, 3));

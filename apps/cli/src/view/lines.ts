@@ -70,20 +70,16 @@ export function epochLine(
   return `${count}${event.best ? colors.green('*') : ' '} ${decisive}`;
 }
 
-/** `Completed after 20 epochs, 800 steps, 1m 05s. Best: epoch 18, validation.loss 0.05671.`, on two lines if need be. */
+/** `Completed: 20 epochs, 800 steps, 1m 05s. Best: epoch 18, validation.loss 0.05671.`, on two lines if need be. */
 export function endLine(
   { reason, epoch, step, best }: EndEvent,
   { seconds }: Progress,
   columns = Number.POSITIVE_INFINITY,
 ): string {
-  const how = {
-    completed: 'Completed',
-    'early-stopping': 'Stopped early, as nothing got better,',
-    aborted: 'Stopped',
-  }[reason];
+  const how = { completed: 'Completed', 'early-stopping': 'Stopped early', aborted: 'Stopped' }[reason];
   const time = seconds === undefined ? '' : `, ${formatDuration(seconds)}`;
   const length = `${plural(epoch, 'epoch')}, ${plural(step, 'step')}${time}`;
-  const first = `${how} after ${length}.`;
+  const first = `${how}: ${length}.`;
   if (!best) return first;
   const second = `Best: epoch ${best.epoch + 1}, ${best.monitor} ${formatFigure(best.monitor, best.value)}.`;
   return first.length + 1 + second.length <= columns ? `${first} ${second}` : `${first}\n${second}`;
