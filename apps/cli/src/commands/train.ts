@@ -82,10 +82,10 @@ async function execute(
   const { folder, backend: name, ...rest } = execution;
   const { backend, info, unavailable } = await startBackend(name);
   for (const { error } of unavailable) output.note(error.message);
-  const interrupted = interruption(() =>
-    output.note('Stopping after this step, and saving. Again to stop at once.'),
-  );
   const view = output.trainView();
+  const interrupted = interruption(() =>
+    view.note('Stopping after this step, and saving. Again to stop at once.'),
+  );
   let report: RunReport | undefined;
   try {
     view.note(`${experiment.name} on ${info.name}, into ${show(folder)}`);
