@@ -7,9 +7,12 @@ import { TenonError } from './errors.js';
 export interface ArtifactStore {
   /** What it is, for messages: a folder's path, 'memory'. */
   readonly location: string;
-  /** Throws `NOT_FOUND` for a path that doesn't exist. */
+  /** A copy. Throws `NOT_FOUND` for a path that doesn't exist. */
   read(path: string): Promise<Uint8Array>;
-  /** Atomic: afterwards the file is the old one or the new one, whole, whenever the process dies. */
+  /**
+   * Atomic: afterwards the file is the old one or the new one, whole, whenever the process dies. `bytes` may not change
+   * until it is done.
+   */
   write(path: string, bytes: Uint8Array): Promise<void>;
   /** Adds to the end, and creates the file; not atomic. */
   append(path: string, bytes: Uint8Array): Promise<void>;
@@ -19,17 +22,15 @@ export interface ArtifactStore {
   remove(path: string): Promise<void>;
 }
 
-/** Throws `INVALID_ARGUMENT` for a path that is absolute, empty, or climbs out of its store. */
-export function checkPath(path: string): string {
+/** Whether a store takes this path: relative, not climbing out, without empty names and backslashes. */
+export function isPath(path: string): boolean {
   const names = path.split('/');
-  if (
-    path !== '' &&
-    !path.includes('\\') &&
-    !path.includes('\0') &&
-    names.every((n) => n !== '' && n !== '.' && n !== '..')
-  ) {
-    return path;
-  }
+  return !/[\\\0]/.test(path) && names.every((name) => !['', '.', '..', '__proto__'].includes(name));
+}
+
+/** The path. Throws `INVALID_ARGUMENT` for one that is absolute, empty, climbs out of its store, or has a backslash. */
+export function checkPath(path: string): string {
+  if (isPath(path)) return path;
   throw new TenonError({
     code: 'INVALID_ARGUMENT',
     where: 'artifact store',
@@ -74,19 +75,23 @@ export async function writeJson(store: ArtifactStore, path: string, value: unkno
   await store.write(path, new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`));
 }
 
-/** A store in memory: for tests, and for artifacts on their way elsewhere. */
-export function memoryStore(initial: Iterable<readonly [string, Uint8Array]> = []): ArtifactStore {
+/** A store in memory: for tests, and for artifacts on their way elsewhere. It copies what it is given. */
+export function memoryStore(
+  initial: Iterable<readonly [string, Uint8Array]> = [],
+  location = 'memory',
+): ArtifactStore {
   const files = new Map<string, Uint8Array>();
-  for (const [path, bytes] of initial) files.set(checkPath(path), bytes.slice());
+  for (const [path, bytes] of initial) files.set(checkPath(path), new Uint8Array(bytes));
   return {
-    location: 'memory',
+    location,
     async read(path) {
       const bytes = files.get(checkPath(path));
-      if (!bytes) throw notFound(this, path);
+      if (!bytes) throw notFound({ location }, path);
       return bytes.slice();
     },
     async write(path, bytes) {
-      files.set(checkPath(path), bytes.slice());
+      // Not bytes.slice: that of a Buffer is a view.
+      files.set(checkPath(path), new Uint8Array(bytes));
     },
     async append(path, bytes) {
       const old = files.get(checkPath(path)) ?? new Uint8Array(0);

@@ -1,6 +1,6 @@
 import { unzipSync, zipSync } from 'fflate';
 import { TenonError } from './errors.js';
-import { type ArtifactStore, memoryStore } from './store.js';
+import { type ArtifactStore, isPath, memoryStore } from './store.js';
 
 /**
  * The files of a store as one zip archive, stored without compression (weights don't compress). The same files give
@@ -13,11 +13,25 @@ export async function toZip(store: ArtifactStore, prefix = ''): Promise<Uint8Arr
   return zipSync(files, { level: 0, mtime: new Date(1980, 0, 1) });
 }
 
-/** A store over the files of a zip archive, in memory. Throws `ARTIFACT_INVALID` for bytes that are no zip. */
+// Deflate makes no more than 1,032 bytes of one: whatever claims more lies about its size.
+const deflateLimit = 1032;
+
+/**
+ * A store over the files of a zip archive, in memory. Throws `ARTIFACT_INVALID` for bytes that are no zip, for files
+ * that aren't of the size that the archive says, and for paths that lead out of it.
+ */
 export function fromZip(bytes: Uint8Array, location = 'zip'): ArtifactStore {
+  const sizes = new Map<string, number>();
+  let files: [string, Uint8Array][];
   try {
-    const files = Object.entries(unzipSync(bytes)).filter(([path]) => !path.endsWith('/'));
-    return { ...memoryStore(files), location };
+    const unzipped = unzipSync(bytes, {
+      filter: ({ name, size, originalSize }) => {
+        sizes.set(name, originalSize);
+        if (originalSize > size * deflateLimit) throw new RangeError(`${name} claims ${originalSize} bytes`);
+        return !name.endsWith('/');
+      },
+    });
+    files = Object.entries(unzipped);
   } catch (cause) {
     throw new TenonError({
       code: 'ARTIFACT_INVALID',
@@ -27,4 +41,14 @@ export function fromZip(bytes: Uint8Array, location = 'zip'): ArtifactStore {
       cause,
     });
   }
+  for (const [path, content] of files) {
+    if (content.length === sizes.get(path) && isPath(path)) continue;
+    throw new TenonError({
+      code: 'ARTIFACT_INVALID',
+      where: location,
+      expected: 'files of the size that the archive says, at paths inside it',
+      got: `${content.length} bytes at ${JSON.stringify(path)}`,
+    });
+  }
+  return memoryStore(files, location);
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
-import { TenonError } from '../errors.js';
+import { isTenonError, TenonError } from '../errors.js';
 import { type ArtifactStore, checkPath, notFound } from '../store.js';
 
 /**
@@ -9,7 +9,7 @@ import { type ArtifactStore, checkPath, notFound } from '../store.js';
  *
  * `write` writes a file beside the target, flushes it to the disk, renames it over the target and flushes the folder:
  * a process that is killed, or a disk that runs full, leaves the old file or the new one. What such a death leaves
- * behind (`.name.uuid.tmp`) is never listed, and the next write to the same path clears it away.
+ * behind (`.name.uuid.tmp`) is never listed, and a write to the same path clears it away once it is a minute old.
  *
  * Throws `NOT_FOUND`, `PERMISSION_DENIED`, `STORAGE_FULL`, `STORAGE_FAILED`.
  */
@@ -22,7 +22,8 @@ export function folderStore(path: string): ArtifactStore {
       try {
         return new Uint8Array(await readFile(file));
       } catch (error) {
-        throw storageError(error, file, 'read', () => notFound(store, name, error));
+        if (isMissing(error)) throw notFound(store, name, error);
+        throw storageError(error, file, 'read');
       }
     },
     async write(name, bytes) {
@@ -62,31 +63,37 @@ export function folderStore(path: string): ArtifactStore {
           .filter((name) => name.startsWith(prefix))
           .sort();
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+        const { code, path: missing } = error as NodeJS.ErrnoException;
+        if (code === 'ENOENT' && missing === root) return [];
         throw storageError(error, root, 'list');
       }
     },
     async remove(name) {
       const file = join(root, checkPath(name));
-      await rm(file, { force: true }).catch((error) => {
-        throw storageError(error, file, 'remove');
-      });
+      try {
+        await rm(file, { force: true });
+      } catch (error) {
+        if (!isMissing(error)) throw storageError(error, file, 'remove');
+      }
     },
   };
   return store;
 }
 
-function isTemporary(name: string): boolean {
-  return name.startsWith('.') && name.endsWith('.tmp');
+const temporaryEnd = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.tmp$/;
+
+/** Whether this is `.name.uuid.tmp`: a file that `write` hasn't finished. */
+function isTemporary(file: string): boolean {
+  return file.startsWith('.') && temporaryEnd.test(file.split('.').slice(-2).join('.'));
 }
 
-/** Two processes don't write to one store: whatever temporary file lies here for this name belongs to a dead one. */
+/** Removes what writes to this path that died have left: `stem` and a uuid. */
 async function clearLeftovers(folder: string, stem: string): Promise<void> {
   const old = Date.now() - 60_000;
   for (const name of await readdir(folder)) {
-    if (!name.startsWith(stem) || !isTemporary(name)) continue;
+    if (!name.startsWith(stem) || !temporaryEnd.test(name.slice(stem.length))) continue;
     const file = join(folder, name);
-    // Young ones may be another write of this very process, still under way.
+    // A young one may be another write to this path, still under way.
     const info = await stat(file).catch(() => undefined);
     if (info && info.mtimeMs < old) await rm(file, { force: true });
   }
@@ -106,15 +113,25 @@ async function flushFolder(folder: string): Promise<void> {
   await using(await open(folder, 'r'), (handle) => handle.sync());
 }
 
-/** A file system's error as one of ours, with what to do. */
-export function storageError(error: unknown, file: string, verb: string, missing?: () => TenonError): unknown {
+/** Whether there is no file of this path: nothing, a folder, or a file where the path has a folder. */
+function isMissing(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOENT' || code === 'ENOTDIR' || code === 'EISDIR' || code === 'ERR_FS_EISDIR';
+}
+
+/** A file system's error as one of ours, with what to do; `verb` is what was tried. Other errors as they are. */
+export function storageError(error: unknown, file: string, verb: string): unknown {
+  if (isTenonError(error)) return error;
   const cause = error as NodeJS.ErrnoException;
   const where = file;
   switch (cause?.code) {
     case 'ENOENT':
-      return (
-        missing?.() ?? new TenonError({ code: 'NOT_FOUND', where, message: `this path does not exist, so I can't ${verb} it`, cause })
-      );
+      return new TenonError({
+        code: 'NOT_FOUND',
+        where,
+        message: `this path does not exist, so I can't ${verb} it`,
+        cause,
+      });
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':
@@ -126,17 +143,38 @@ export function storageError(error: unknown, file: string, verb: string, missing
         cause,
       });
     case 'ENOSPC':
-    case 'EDQUOT':
+    case 'EDQUOT': {
+      const left =
+        verb === 'append to'
+          ? 'part of what was to be added may be there'
+          : 'this file was not written, and what was there before is untouched';
       return new TenonError({
         code: 'STORAGE_FULL',
         where,
-        message: `the disk is full (${cause.code}): this file was not written, and what was there before is untouched`,
+        message: `the disk is full (${cause.code}): ${left}`,
         hint: 'Free some space, or choose another folder.',
+        cause,
+      });
+    }
+    case 'ENOTDIR':
+    case 'EEXIST':
+    case 'EISDIR':
+    case 'ENOTEMPTY':
+      return new TenonError({
+        code: 'STORAGE_FAILED',
+        where,
+        message: `could not ${verb} this file: ${cause.message}`,
+        hint: 'A file stands where a folder is expected, or a folder where the file is: choose another path.',
         cause,
       });
     case undefined:
       return error;
     default:
-      return new TenonError({ code: 'STORAGE_FAILED', where, message: `could not ${verb} this file: ${cause.message}`, cause });
+      return new TenonError({
+        code: 'STORAGE_FAILED',
+        where,
+        message: `could not ${verb} this file: ${cause.message}`,
+        cause,
+      });
   }
 }
