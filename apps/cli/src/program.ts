@@ -115,7 +115,7 @@ function printTrained({ run, report, exitCode }: TrainResult, output: Output): n
   const folder = show(run);
   const lines =
     reason === 'aborted'
-      ? [`Stopped after step ${step}, and saved. Go on with: tenon resume ${folder}`]
+      ? [`Saved. Go on with: tenon resume ${folder}`]
       : [
           ...(test
             ? [

@@ -17,7 +17,7 @@ export interface TransformDefinition<T = Transform> {
   readonly kind: 'transform';
   readonly name: string;
   readonly version: number;
-  build(spec: TransformationSpec): T;
+  build(spec: TransformationSpec, registry: Registry): T;
 }
 
 // `unknown` because a definition of a narrower layer is a definition: what is built goes out as AnyLayer.
@@ -94,7 +94,7 @@ export function buildTransform(
   }
   const definition = registry.transforms[spec.transform];
   checkVersion(`the transform '${spec.transform}'`, spec.version, definition.version, where);
-  return definition.build(spec) as Transform;
+  return definition.build(spec, registry) as Transform;
 }
 
 /** Throws `FORMAT_TOO_NEW` for a version that this build doesn't know, `ARTIFACT_INVALID` for one that is none. */
