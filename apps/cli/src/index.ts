@@ -1,2 +1,2 @@
-/** Runs a command line of `tenon` in this process, and returns its exit code. */
 export { main } from './program.js';
+export { recipes } from './recipes/index.js';

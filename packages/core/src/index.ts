@@ -14,6 +14,7 @@ export * from './metric.js';
 export * from './model.js';
 export * from './ndarray.js';
 export * from './op.js';
+export * from './ops/choose.js';
 export * from './ops/cross_entropy.js';
 export * from './ops/dilated_convolution.js';
 export * from './ops/random.js';

@@ -2,6 +2,7 @@ import {
   type AnyLayer,
   type Backend,
   type Compiled,
+  choose,
   compile,
   createContext,
   type Loss,
@@ -25,7 +26,6 @@ import {
   scalar,
   sum,
   type Tensor,
-  where,
 } from '@tensorflow/tfjs-core';
 
 /** What one step hands to the next. */
@@ -94,13 +94,13 @@ export function compileTrainStep(
       const updated = optimizer.update(grads, carry.optimizer, carry.params, control.scalars);
 
       const sound = allFinite(value, grads, carry.halted);
-      const choose = <T extends Tree<Tensor>>(fresh: T, old: T): T => select(sound, fresh, old);
-      const halted = where(sound, scalar(0), scalar(1));
+      const ifSound = <T extends Tree<Tensor>>(fresh: T, old: T): T => select(sound, fresh, old);
+      const halted = choose(sound, scalar(0), scalar(1));
       return {
         carry: {
-          params: choose(updated.params, carry.params),
-          state: choose(state as Params<Tensor>, carry.state),
-          optimizer: choose(updated.state, carry.optimizer),
+          params: ifSound(updated.params, carry.params),
+          state: ifSound(state as Params<Tensor>, carry.state),
+          optimizer: ifSound(updated.state, carry.optimizer),
           halted,
         },
         seen: { loss: value, weighted, total, halted, observed },
@@ -143,5 +143,5 @@ function allFinite(loss: Tensor, grads: Params<Tensor>, halted: Tensor): Tensor 
 }
 
 function select<T extends Tree<Tensor>>(condition: Tensor, fresh: T, old: T): T {
-  return treeZip<Tensor, Tensor, Tensor>(fresh, old, (a, b) => where(condition, a, b)) as T;
+  return treeZip<Tensor, Tensor, Tensor>(fresh, old, (a, b) => choose(condition, a, b)) as T;
 }

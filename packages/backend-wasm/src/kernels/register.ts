@@ -1,5 +1,6 @@
 import { getKernelsForBackend, registerKernel, unregisterKernel } from '@tensorflow/tfjs-core';
 import { add, multiply, realDiv, sub } from './arithmetic.js';
+import { choose } from './choose.js';
 import { conv2D, conv2DBackpropFilter, conv2DBackpropInput } from './convolution.js';
 import { cast, relu, sqrt, step } from './elementwise.js';
 import { fusedConv2D, fusedMatMul } from './fused.js';
@@ -30,12 +31,16 @@ export const ownKernels: readonly Kernel[] = [
   maxPoolGrad,
 ];
 
+/** Kernels of core's ops, which tfjs doesn't know. */
+const opKernels: readonly Kernel[] = [choose];
+
 /** Registers a complete set of kernels with tfjs, for a backend of this name. */
 export function registerKernels(backendName: string): void {
   const own = new Map(ownKernels.map((kernel) => [kernel.kernelName, kernel.kernelFunc]));
   for (const config of getKernelsForBackend('cpu')) {
     registerKernel({ ...config, backendName, kernelFunc: own.get(config.kernelName) ?? config.kernelFunc });
   }
+  for (const kernel of opKernels) registerKernel({ ...kernel, backendName });
 }
 
 /** Takes them out again. */
