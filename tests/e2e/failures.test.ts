@@ -52,6 +52,20 @@ describe('what an experiment does wrong', () => {
     expect(await filesIn(out)).toEqual([]);
   });
 
+  test.each([
+    ['does not parse', 'const a = 1;\nexport default {{', /broken-0\.ts:2: .*Unexpected token/],
+    ['throws', 'const x: any = undefined;\n\nx.boom();', /broken-1\.ts:3: .*reading 'boom'/],
+    [
+      'exports something else',
+      'export default { hello: 1 };',
+      /broken-2\.ts: expected an experiment as the default export/,
+    ],
+  ])('a file that %s: the file and the line', async (_, text, message) => {
+    const file = join(folder, `broken-${/broken-(\d)/.exec(message.source)?.[1]}.ts`);
+    await writeFile(file, text);
+    expectError(await tenon(['train', file, '--json']), 'INVALID_ARGUMENT', message);
+  });
+
   test('a label out of range: the step, the record, the range', async () => {
     const out = join(folder, 'label');
     const ended = await tenon(['train', experiment, '--out', out, '--set', 'fault=label', '--json']);

@@ -67,9 +67,20 @@ async function importFile(file: string): Promise<unknown> {
     if (isTenonError(cause)) throw cause;
     throw new TenonError({
       code: 'INVALID_ARGUMENT',
-      where: file,
-      message: `this experiment could not be loaded: ${(cause as Error).message.split('\n')[0]}`,
+      where: placeOf(cause, file),
+      message: `this experiment could not be loaded: ${String((cause as Error).message)
+        .split('\n')[0]
+        .trim()}`,
       cause,
     });
   }
+}
+
+/** The file, with the line that the error names in it, in its message (syntax) or its stack; columns are jiti's. */
+function placeOf(error: unknown, file: string): string {
+  const { message = '', stack = '' } = error as Partial<Error>;
+  const text = `${message}\n${stack}`;
+  const at = text.indexOf(`${file}:`);
+  const [, position] = at === -1 ? [] : (/^:(\d+):/.exec(text.slice(at + file.length)) ?? []);
+  return position ? `${file}:${position}` : file;
 }
