@@ -20,7 +20,7 @@ import {
 } from '@tenon-ml/core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Figures } from './events.js';
-import type { AnyLoss } from './experiment.js';
+import type { AnyLoss } from './options.js';
 import { type BatchTensors, compileEvaluationStep, type Seen } from './step.js';
 
 type EvaluationSeen = Pick<Seen, 'weighted' | 'total' | 'observed'>;
@@ -98,8 +98,11 @@ export function prepareBatch(
   try {
     loss.check?.(batch.target, output);
     const { target, weight } = batch;
-    const prepared = { input: preprocess({ preprocessing, input }, batch.input), target };
-    return (weight ? { ...prepared, weight } : prepared) as unknown as Feed<BatchTensors>;
+    return {
+      input: preprocess({ preprocessing, input }, batch.input),
+      target,
+      ...(weight && { weight }),
+    };
   } catch (error) {
     throw isTenonError(error) ? error.within(where) : error;
   }
@@ -138,7 +141,7 @@ export async function evaluateModel(
   },
 ): Promise<Figures> {
   const { metrics = [], backend, signal } = options;
-  const loss = options.loss as unknown as Preparation['loss'];
+  const loss = options.loss as Preparation['loss'];
   await backend.init();
   const step = compileEvaluationStep({ model: artifact.layer, loss, metrics, backend });
   const weights = upload({ params: artifact.params, state: artifact.state }, backend);

@@ -4,7 +4,6 @@ import {
   type Layer,
   type Leaf,
   type Loss,
-  type LossValues,
   type Metric,
   type ModelCard,
   type Optimizer,
@@ -21,9 +20,15 @@ import type { Dataset } from '@tenon-ml/data';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Batch } from './evaluate.js';
 import type { EarlyStopping } from './monitor.js';
+import type { AnyLoss } from './options.js';
 
 /** What can be set from outside, with its defaults: `{ epochs: 30, learningRate: 1e-3 }`. */
 export type ExperimentOptions = { readonly [name: string]: number | string | boolean };
+
+/** Options as an experiment gets them: of the types of their defaults, whatever their values. */
+export type Settings<O extends ExperimentOptions> = {
+  readonly [K in keyof O]: O[K] extends boolean ? boolean : O[K] extends number ? number : string;
+};
 
 /** What an experiment may lean on when it sets itself up. */
 export interface SetupContext {
@@ -69,11 +74,18 @@ export interface Experiment<O extends ExperimentOptions = ExperimentOptions> {
   /** Layers and transforms of one's own, which the saved model needs when it is loaded. */
   readonly registry?: Registry;
   /** The same options and context give the same plan: a resume sets up again. */
-  setup(options: O, context: SetupContext): Promise<AnyPlan> | AnyPlan;
+  setup(options: Settings<O>, context: SetupContext): Promise<AnyPlan> | AnyPlan;
 }
 
-/** A loss whatever its types. */
-export type AnyLoss = ((prediction: never, target: never) => LossValues) & Pick<Loss, 'spec'>;
+/** What `defineExperiment` takes: an experiment whose plan's parts are known to fit. */
+export interface TypedExperiment<
+  O extends ExperimentOptions,
+  In extends Tree<Tensor>,
+  Out extends Tree<Tensor>,
+  Target extends Tree<Tensor>,
+> extends Omit<Experiment<O>, 'setup'> {
+  setup(options: Settings<O>, context: SetupContext): Promise<Plan<In, Out, Target>> | Plan<In, Out, Target>;
+}
 
 /** A plan whatever its types: what runs are made of. */
 export type AnyPlan = Omit<Plan, 'model' | 'loss' | 'input'> & {
@@ -94,7 +106,13 @@ export type AnyPlan = Omit<Plan, 'model' | 'loss' | 'input'> & {
  * });
  * ```
  */
-export function defineExperiment<O extends ExperimentOptions>(experiment: Experiment<O>): Experiment<O> {
+export function defineExperiment<
+  O extends ExperimentOptions,
+  In extends Tree<Tensor>,
+  Out extends Tree<Tensor>,
+  Target extends Tree<Tensor>,
+>(experiment: TypedExperiment<O, In, Out, Target>): Experiment<O>;
+export function defineExperiment(experiment: Experiment): Experiment {
   return Object.freeze({ ...experiment });
 }
 
@@ -112,7 +130,7 @@ export function isExperiment(value: unknown): value is Experiment {
 export function resolveOptions<O extends ExperimentOptions>(
   experiment: Experiment<O>,
   given: ExperimentOptions,
-): O {
+): Settings<O> {
   for (const [name, value] of Object.entries(given)) {
     if (!Object.hasOwn(experiment.options, name)) {
       throw unknownName('option', name, Object.keys(experiment.options), experiment.name);
@@ -126,5 +144,5 @@ export function resolveOptions<O extends ExperimentOptions>(
       got: String(value),
     });
   }
-  return { ...experiment.options, ...given };
+  return { ...experiment.options, ...given } as Settings<O>;
 }

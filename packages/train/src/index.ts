@@ -4,6 +4,13 @@ export * from './event_log.js';
 export * from './events.js';
 export * from './experiment.js';
 export type { EarlyStopping } from './monitor.js';
-export type { CheckpointOptions, FitResult, RunOptions, Trainer, TrainerOptions } from './options.js';
+export type {
+  AnyLoss,
+  CheckpointOptions,
+  FitResult,
+  RunOptions,
+  Trainer,
+  TrainerOptions,
+} from './options.js';
 export * from './run.js';
-export * from './trainer.js';
+export { createTrainer } from './trainer.js';

@@ -1,10 +1,12 @@
 import {
+  type AnyLayer,
   type ArtifactStore,
   type Backend,
   type Json,
   type Layer,
   type Leaf,
   type Loss,
+  type LossValues,
   type Metric,
   type ModelArtifact,
   type ModelCard,
@@ -13,6 +15,7 @@ import {
   type Params,
   type Specs,
   TenonError,
+  type TensorSpec,
   type Transform,
   type Tree,
 } from '@tenon-ml/core';
@@ -22,10 +25,11 @@ import type { Batch } from './evaluate.js';
 import type { BestEpoch, EpochRecord, Figures, TrainEvent } from './events.js';
 import type { EarlyStopping } from './monitor.js';
 
+/** What a trainer is put together from. The loss has to take what the model gives out. */
 export interface TrainerOptions<
-  In extends Tree<Tensor> = Tree<Tensor>,
-  Out extends Tree<Tensor> = Tree<Tensor>,
-  Target extends Tree<Tensor> = Tree<Tensor>,
+  In extends Tree<Tensor> = Tensor,
+  Out extends Tree<Tensor> = Tensor,
+  Target extends Tree<Tensor> = Tensor,
 > {
   readonly model: Layer<Params<Leaf>, Params<Leaf>, In, Out>;
   readonly loss: Loss<Out, Target>;
@@ -44,6 +48,17 @@ export interface TrainerOptions<
   /** Saved with the model. */
   readonly classNames?: readonly string[];
 }
+
+/** A loss whatever its types. */
+export type AnyLoss = ((prediction: never, target: never) => LossValues) &
+  Pick<Loss, 'spec'> & { check?(target: never, prediction: never): void };
+
+/** The options of a trainer whatever the types of its model and its loss: for plans, which don't keep them. */
+export type AnyTrainerOptions = Omit<TrainerOptions, 'model' | 'loss' | 'input'> & {
+  readonly model: AnyLayer;
+  readonly loss: AnyLoss;
+  readonly input?: Tree<TensorSpec>;
+};
 
 export interface RunOptions {
   readonly epochs: number;

@@ -12,8 +12,8 @@ import {
 import { createEventLog } from './event_log.js';
 import type { BestEpoch, EpochRecord, Figures, TrainEvent } from './events.js';
 import { type AnyPlan, type Experiment, type ExperimentOptions, resolveOptions } from './experiment.js';
-import type { FitResult, Trainer, TrainerOptions } from './options.js';
-import { createTrainer } from './trainer.js';
+import type { FitResult, Trainer } from './options.js';
+import { startTrainer } from './trainer.js';
 
 /** What a run was started with: enough to set it up again. `run.json`. */
 export interface RunDescription {
@@ -181,7 +181,7 @@ export async function readReport(store: ArtifactStore): Promise<RunReport | null
 /** A trainer for a plan, with weights still to come. */
 export function createPlanTrainer(plan: AnyPlan, seed: number, backend: Backend): Promise<Trainer> {
   const { model, loss, optimizer, metrics, input, preprocessing, classNames } = plan;
-  return createTrainer({
+  return startTrainer({
     model,
     loss,
     optimizer,
@@ -191,5 +191,5 @@ export function createPlanTrainer(plan: AnyPlan, seed: number, backend: Backend)
     classNames,
     seed,
     backend,
-  } as unknown as TrainerOptions);
+  });
 }

@@ -1,5 +1,4 @@
 import {
-  type AnyLayer,
   type ArtifactStore,
   createKey,
   type Metric,
@@ -38,6 +37,7 @@ import type { EpochRecord, Figures, TrainEvent } from './events.js';
 import { type EarlyStopping, improves, monitored, resolveMonitor } from './monitor.js';
 import { createNetwork, type Network } from './network.js';
 import {
+  type AnyTrainerOptions,
   type CheckpointOptions,
   checkMetricNames,
   checkRunOptions,
@@ -54,13 +54,17 @@ import { compileEvaluationStep, compileTrainStep, type StepParts } from './step.
  * The steps are the ones you would write by hand with `compile` and `valueAndGrad`: `examples/own-loop.ts` does, and
  * ends with the same bits.
  */
-export async function createTrainer<
-  In extends Tree<Tensor>,
-  Out extends Tree<Tensor>,
-  Target extends Tree<Tensor>,
->(options: TrainerOptions<In, Out, Target>): Promise<Trainer> {
+export function createTrainer<In extends Tree<Tensor>, Out extends Tree<Tensor>, Target extends Tree<Tensor>>(
+  options: TrainerOptions<In, Out, Target>,
+): Promise<Trainer>;
+export async function createTrainer(options: AnyTrainerOptions): Promise<Trainer> {
+  return startTrainer(options);
+}
+
+/** `createTrainer` for parts whose types are not known to fit. */
+export async function startTrainer(options: AnyTrainerOptions): Promise<Trainer> {
   await options.backend.init();
-  return new Session(options as unknown as TrainerOptions);
+  return new Session(options);
 }
 
 const probabilityActivations: Readonly<Record<string, OutputActivation>> = {
@@ -72,7 +76,7 @@ class Session implements Trainer {
   private readonly parts: StepParts;
   private readonly preprocessing: readonly Transform[];
   private readonly seed: number;
-  private readonly options: TrainerOptions;
+  private readonly options: AnyTrainerOptions;
   private readonly trainStep: ReturnType<typeof compileTrainStep>;
   private readonly evaluationStep: ReturnType<typeof compileEvaluationStep>;
   private network: Network | undefined;
@@ -80,17 +84,18 @@ class Session implements Trainer {
   private best: Checkpoint['best'];
   private busy = false;
 
-  constructor(options: TrainerOptions) {
-    const { model, loss, optimizer, metrics = [], backend, seed = 0 } = options;
+  constructor(options: AnyTrainerOptions) {
+    const { model, optimizer, metrics = [], backend, seed = 0 } = options;
+    const loss = options.loss as StepParts['loss'];
     checkMetricNames(metrics);
     this.options = options;
-    this.parts = { model: model as AnyLayer, loss, optimizer, metrics, backend };
+    this.parts = { model, loss, optimizer, metrics, backend };
     this.preprocessing = options.preprocessing ?? [];
     this.seed = seed;
     this.trainStep = compileTrainStep(this.parts);
     this.evaluationStep = compileEvaluationStep(this.parts);
     this.position = freshPosition(metrics);
-    if (options.input) this.build(options.input as Tree<TensorSpec>);
+    if (options.input) this.build(options.input);
   }
 
   async *run(batches: Dataset<Batch>, options: RunOptions): AsyncGenerator<TrainEvent, void, undefined> {

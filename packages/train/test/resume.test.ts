@@ -98,15 +98,14 @@ describe('resume', () => {
       name: 'points',
       description: '',
       options: { epochs: 3 },
-      setup: (options) =>
-        ({
-          ...(parts() as object),
-          epochs: options.epochs,
-          train: shuffledBatches(),
-          validation: points(20, 2).batch(6),
-          test: points(20, 5).batch(20),
-          checkpointEverySteps: 4,
-        }) as never,
+      setup: (options) => ({
+        ...parts(),
+        epochs: options.epochs,
+        train: shuffledBatches(),
+        validation: points(20, 2).batch(6),
+        test: points(20, 5).batch(20),
+        checkpointEverySteps: 4,
+      }),
     });
     const run = async (store: ArtifactStore, resume: boolean, stop = Number.POSITIVE_INFINITY) => {
       let steps = 0;
@@ -131,9 +130,6 @@ describe('resume', () => {
 });
 
 describe('checkpoints', () => {
-  const withOptions = (overrides: Partial<TrainerOptions>) =>
-    ({ ...parts(), ...overrides }) as TrainerOptions;
-
   test('only the newest are kept', async () => {
     const store = memoryStore();
     await trainUntil(store, Number.POSITIVE_INFINITY, 2);
@@ -156,17 +152,13 @@ describe('checkpoints', () => {
   });
 
   test.each<[string, Partial<TrainerOptions>, RegExp]>([
-    [
-      'model',
-      { model: sequential([dense(9), relu(), dense(3)]) as never },
-      /the model that the run began with/,
-    ],
+    ['model', { model: sequential([dense(9), relu(), dense(3)]) }, /the model that the run began with/],
     ['optimizer', { optimizer: sgd({ learningRate: 0.1 }) }, /the optimizer that the run began with/],
     ['seed', { seed: 4 }, /the seed that the run began with, 3, got 4/],
   ])('another %s is refused', async (_, overrides, message) => {
     const store = memoryStore();
     await trainUntil(store, 9, 2);
-    await expect(trainUntil(store, 1, undefined, withOptions(overrides))).rejects.toThrow(message);
+    await expect(trainUntil(store, 1, undefined, parts(overrides))).rejects.toThrow(message);
   });
 
   test('a store that fails while a checkpoint is written leaves the one before, and the error comes out', async () => {
@@ -194,7 +186,7 @@ describe('a step that is not finite', () => {
     const trainer = await createTrainer(
       parts({
         optimizer: huge,
-        model: sequential({ first: dense(8), second: relu(), head: dense(3) }) as never,
+        model: sequential({ first: dense(8), second: relu(), head: dense(3) }),
       }),
     );
     let before = new Map<string, NdArray>();
@@ -239,7 +231,7 @@ describe('a step that is not finite', () => {
       },
     };
     const trainer = await createTrainer(
-      parts({ model: sequential([rooted]) as never, input: { shape: [null, 4], dtype: 'float32' } as never }),
+      parts({ model: sequential([rooted]), input: { shape: [null, 4], dtype: 'float32' } }),
     );
     const before = await weights(trainer);
     await expect(trainer.fit(shuffledBatches(), { epochs: 1 })).rejects.toThrow(

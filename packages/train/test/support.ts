@@ -41,7 +41,7 @@ export function parts(overrides: Partial<TrainerOptions> = {}): TrainerOptions {
     backend,
     seed: 3,
     ...overrides,
-  } as unknown as TrainerOptions;
+  };
 }
 
 export function shuffledBatches(count = 50, size = 8) {

@@ -116,7 +116,7 @@ describe('training', () => {
       ...example,
       weight: { dtype: 'float32', shape: [], data: Float32Array.of(index < 24 ? 1 : 0) } as NdArray,
     }));
-    const options = parts({ model: sequential([dense(3)]) as never, optimizer: sgd({ learningRate: 0.1 }) });
+    const options = parts({ model: sequential([dense(3)]), optimizer: sgd({ learningRate: 0.1 }) });
     const a = await createTrainer(options);
     await a.fit(weighted.batch(40), { epochs: 3 });
     const b = await createTrainer(options);
@@ -184,7 +184,7 @@ describe('evaluation and saving', () => {
     const artifact = await readModel(store, createRegistry(layers, transforms));
     expect(
       await evaluateModel(artifact, test, {
-        loss: softmaxCrossEntropy() as never,
+        loss: softmaxCrossEntropy(),
         metrics: [accuracy()],
         backend,
       }),
@@ -264,7 +264,7 @@ describe('memory', () => {
     );
   };
   const metricThatThrows = (fail: () => void): Metric => {
-    const inner = accuracy() as unknown as Metric;
+    const inner = accuracy();
     return {
       ...inner,
       observe: (...args) => {
@@ -287,8 +287,8 @@ describe('memory', () => {
   };
 
   test.each<[string, (fail: () => void) => Partial<TrainerOptions>]>([
-    ['layer', (fail) => ({ model: layerThatThrows(fail) as never })],
-    ['loss', (fail) => ({ loss: lossThatThrows(fail) as never })],
+    ['layer', (fail) => ({ model: layerThatThrows(fail) })],
+    ['loss', (fail) => ({ loss: lossThatThrows(fail) })],
     ['metric', (fail) => ({ metrics: [metricThatThrows(fail)] })],
     ['optimizer', (fail) => ({ optimizer: optimizerThatThrows(fail) })],
   ])('a %s that throws leaves the tensor count where it was, and the trainer usable', async (_, override) => {
@@ -325,10 +325,9 @@ describe('wrong calls', () => {
     [
       'data that is not batched',
       async (o) =>
-        (await createTrainer({ ...o, input: { shape: [null, 4], dtype: 'float32' } as never })).fit(
-          points(8),
-          { epochs: 1 },
-        ),
+        (await createTrainer({ ...o, input: { shape: [null, 4], dtype: 'float32' } })).fit(points(8), {
+          epochs: 1,
+        }),
       'SHAPE_MISMATCH',
       /Batch the data/,
     ],
@@ -358,14 +357,14 @@ describe('wrong calls', () => {
     ],
     [
       'two metrics of one name',
-      async (o) => createTrainer({ ...o, metrics: [accuracy() as never, accuracy() as never] }),
+      async (o) => createTrainer({ ...o, metrics: [accuracy(), accuracy()] }),
       'INVALID_ARGUMENT',
       /'accuracy' twice/,
     ],
     [
       'shapes that do not fit',
       async (o) =>
-        (await createTrainer({ ...o, model: sequential({ head: sequential([dense(3)]) }) as never })).fit(
+        (await createTrainer({ ...o, model: sequential({ head: sequential([dense(3)]) }) })).fit(
           points(8)
             .map((e) => ({ ...e, input: { ...e.input, shape: [2, 2, 1] } }))
             .batch(4),

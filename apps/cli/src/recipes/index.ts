@@ -3,5 +3,5 @@ import { digitsCnn } from './digits_cnn.js';
 
 /** The experiments that come with the command line, by name. */
 export const recipes: { readonly [name: string]: Experiment } = Object.fromEntries(
-  [digitsCnn].map((recipe) => [recipe.name, recipe as unknown as Experiment]),
+  [digitsCnn].map((recipe) => [recipe.name, recipe]),
 );
