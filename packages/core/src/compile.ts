@@ -28,6 +28,7 @@ import {
   type Uploaded,
 } from './tree.js';
 
+/** Where a compiled function runs, and what it may consume. */
 export interface CompileOptions {
   /** Where the function runs; it has been started with `init`. */
   readonly backend: Backend;
@@ -64,7 +65,10 @@ export interface Compiled<Args extends readonly unknown[], Out> {
  * and donated arguments alive. Inside another compiled function of the same backend, or under a gradient tape, it is
  * just the function: nothing is checked or consumed.
  *
- * Throws `IMPURE_FUNCTION` for a function that returns a Promise, or uses a tensor that it wasn't given.
+ * Throws `IMPURE_FUNCTION` for a function that returns a Promise or anything but tensors, or that uses a tensor which it
+ * wasn't given (looked for until a call has succeeded: such a tensor would be frozen into a recording). Calls throw
+ * `INVALID_ARGUMENT`, `SHAPE_MISMATCH`, `DTYPE_MISMATCH` and `BACKEND_MISMATCH` for arguments that are no tensors or
+ * arrays, contradict themselves, would narrow, or live elsewhere, and `BACKEND_UNAVAILABLE` before the backend is started.
  */
 export function compile<Args extends readonly Tree<Tensor>[], Out extends Tree<Tensor>>(
   f: (...args: Args) => Out,
@@ -119,7 +123,7 @@ export function compile<Args extends readonly Tree<Tensor>[], Out extends Tree<T
 
 /**
  * The values of a tree of tensors, on the host. The tensors are freed, unless `keep` says otherwise; a failed read
- * frees nothing.
+ * frees nothing. Throws `TENSOR_CONSUMED` for a tensor that is gone, `INVALID_ARGUMENT` for a leaf that is none.
  */
 export async function read<T>(
   tree: T & Tree<Tensor>,
@@ -133,7 +137,11 @@ export async function read<T>(
   return treeMap<Tensor, NdArray>(tree, () => values[next++]) as unknown as Downloaded<T>;
 }
 
-/** Host values as tensors on a backend, owned by the caller: for what is used by many calls. */
+/**
+ * Host values as tensors on a backend, owned by the caller: for what is used by many calls. The values are copied. Throws
+ * `DTYPE_MISMATCH` where a dtype would narrow, `SHAPE_MISMATCH` for an array that contradicts itself,
+ * `BACKEND_UNAVAILABLE` before the backend is started; nothing is uploaded then.
+ */
 export function upload<T extends Tree<NdArray>>(tree: T, backend: Backend): Uploaded<T> {
   for (const [path, leaf] of treeEntries<NdArray>(tree)) {
     deviceDType(leaf.dtype, path || 'upload');

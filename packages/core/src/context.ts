@@ -24,6 +24,7 @@ export interface Context {
   tap(name: string, output: Tree<Tensor>): void;
 }
 
+/** What one step tells all of its layers. */
 export interface ContextOptions {
   readonly training: boolean;
   /** The key of this step: `key.toNdArray()`, as an argument of the compiled function. */

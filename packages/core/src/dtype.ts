@@ -27,6 +27,7 @@ export interface TypedArrays {
   bool: Uint8Array;
 }
 
+/** Any of the arrays that hold elements. */
 export type TypedArray = TypedArrays[DType];
 
 /** Element types that live on a device: what tfjs kernels compute with. */

@@ -47,6 +47,7 @@ interface EngineInternals {
 /** What a tape node calls in the backward pass: gradients by the name of the input. */
 type GradientFunction = (dy: unknown, saved: Tensor[], attrs: object) => { [input: string]: () => Tensor };
 
+/** tfjs's engine, with what its types hide. */
 export function internals(): EngineInternals {
   return engine() as unknown as EngineInternals;
 }

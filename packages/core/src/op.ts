@@ -16,6 +16,7 @@ export type OpInputs = { readonly [name: string]: Tensor };
 /** Constants of a call: part of what a recording is made of, so they don't change from step to step. */
 export type OpAttrs = { readonly [name: string]: number | string | boolean | readonly number[] };
 
+/** An op: its name, what it means, and its gradient. See `defineOp`. */
 export interface OpDefinition<Inputs extends OpInputs, Attrs extends OpAttrs> {
   /** The kernel's name: a backend that registers one under it (with tfjs's `registerKernel`) runs it. */
   readonly name: string;
@@ -40,6 +41,9 @@ export type Op<Inputs extends OpInputs, Attrs extends OpAttrs> = (inputs: Inputs
 /**
  * Declares an op that tfjs lacks or does slowly: its name, its meaning (`reference` or `host`) and its gradient.
  * Backends bring kernels for it; tests hold each of them against the reference.
+ *
+ * Under a gradient tape, an op with a gradient runs the kernel and is differentiated by that gradient. An op without one
+ * runs its reference there, kernel or not, since tfjs can't differentiate a kernel that it knows no gradient of.
  */
 export function defineOp<Inputs extends OpInputs, Attrs extends OpAttrs>(
   definition: OpDefinition<Inputs, Attrs>,

@@ -21,6 +21,7 @@ export interface TransformDefinition<T = Transform> {
 }
 
 // `unknown` because a definition of a narrower layer is a definition: what is built goes out as AnyLayer.
+/** What a registry is made of. */
 export type Definition = LayerDefinition<unknown> | TransformDefinition<unknown>;
 
 /** Layers and transforms by name: what `loadModel` may build. A value; nothing registers itself. */

@@ -66,7 +66,7 @@ export function writeSafetensors(
  *
  * Nothing in the header is believed: throws `SAFETENSORS_INVALID` for lengths that aren't the file's, for offsets
  * that overlap, leave gaps or don't fit the shape, for a dtype that we don't hold, for duplicate names, and for the
- * name `__proto__`. A file whose data was altered is another file: fingerprints find that out, not this.
+ * name `__proto__`. Values aren't checked, but that booleans are 0 or 1: the format has no checksum.
  */
 export function readSafetensors(bytes: Uint8Array, where = 'safetensors'): Safetensors {
   if (bytes.length < 8) throw invalid(where, 'at least 8 bytes', `${bytes.length}`);

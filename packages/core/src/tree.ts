@@ -3,7 +3,11 @@ import { TenonError } from './errors.js';
 import { isNdArray, type NdArray } from './ndarray.js';
 import type { TensorSpec } from './spec.js';
 
-/** Values arranged in plain arrays and objects, nothing else. */
+/**
+ * Values arranged in plain arrays and objects, nothing else. Names are not empty, have no dots and aren't `__proto__`:
+ * what walks a tree throws `INVALID_ARGUMENT` for others. An interface has no index signature, so that a type which is
+ * to be a tree is declared with `type`.
+ */
 export type Tree<T> = T | readonly Tree<T>[] | { readonly [name: string]: Tree<T> };
 
 declare const leaf: unique symbol;

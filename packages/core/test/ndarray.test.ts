@@ -19,6 +19,7 @@ import {
   sameBits,
   sameShape,
   scalar,
+  scalars,
   sizeOf,
   toNested,
   zeros,
@@ -156,6 +157,10 @@ describe('full', () => {
     await expectError(() => full([2], 0.5, 'int64'), 'DTYPE_MISMATCH', '0.5');
     expect(full([1], 0.1).data[0]).toBe(Math.fround(0.1));
   });
+});
+
+it('scalars are float32, by name', () => {
+  expect(scalars({ rate: 0.1, 'a.b': 2 })).toEqual({ rate: scalar(0.1), 'a.b': scalar(2) });
 });
 
 describe('cast', () => {
