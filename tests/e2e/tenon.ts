@@ -26,7 +26,16 @@ export interface Running {
 /** Starts the built command line, as a user's shell would. */
 export function start(args: readonly string[], options: SpawnOptions = {}): Running {
   if (!existsSync(program)) throw new Error('apps/cli is not built: npm run build');
-  const child = spawn(process.execPath, [program, ...args], {
+  return startNode([program, ...args], options);
+}
+
+/** Runs Node itself to its end. */
+export function runNode(args: readonly string[]): Promise<Ended> {
+  return startNode(args, {}).ended;
+}
+
+function startNode(args: readonly string[], options: SpawnOptions): Running {
+  const child = spawn(process.execPath, args, {
     ...options,
     stdio: ['ignore', 'pipe', 'pipe'],
   });

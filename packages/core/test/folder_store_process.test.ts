@@ -13,7 +13,7 @@ import { expectError } from './support.js';
 
 const isRoot = process.getuid?.() === 0;
 // `nobody`, which owns nothing. Where the tests run unprivileged, the child is no more than they are.
-const unprivileged = isRoot ? { uid: 65534, gid: 65534 } : {};
+const unprivileged = { ...process.env, TENON_TEST_USER: isRoot ? '65534' : '0' };
 
 let folder: string;
 let child: string;
@@ -32,9 +32,9 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-function start(args: readonly string[], options: { uid?: number; gid?: number } = {}): ChildProcess {
+function start(args: readonly string[], env: NodeJS.ProcessEnv = process.env): ChildProcess {
   return spawn(process.execPath, [child, ...args], {
-    ...options,
+    env,
     cwd: '/',
     stdio: ['ignore', 'pipe', 'inherit'],
   });
