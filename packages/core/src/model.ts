@@ -271,7 +271,8 @@ function classification(
   return { index, label: names?.[index] ?? String(index), probability: probabilities[index], probabilities };
 }
 
-function checkInput(input: Tree<NdArray>, expected: Tree<TensorSpec>): void {
+/** Throws `SHAPE_MISMATCH` for arrays that are not of the names, dtypes and shapes that a layer takes. */
+export function checkInput(input: Tree<NdArray>, expected: Tree<TensorSpec>): void {
   const arrays = treeEntries<NdArray>(input);
   const specs = treeEntries<TensorSpec>(expected);
   const fits =
