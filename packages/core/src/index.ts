@@ -1,5 +1,6 @@
 import './gradients.js';
 
+export * from './artifact.js';
 export * from './backend.js';
 export * from './compile.js';
 export * from './context.js';
