@@ -30,6 +30,8 @@ export interface Loss<Out extends Tree<Tensor> = Tensor, Target extends Tree<Ten
   (prediction: Out, target: Target): LossValues;
   /** For reports: `{ loss: 'softmaxCrossEntropy', labelSmoothing: 0.1 }`. */
   readonly spec: { readonly loss: string; readonly [option: string]: Json };
+  /** What turns its predictions into probabilities, where they are class logits: saved with the model, for `classify`. */
+  readonly outputActivation?: 'softmax' | 'sigmoid';
   /**
    * Checks targets on the host, before they are uploaded: a compiled step can't throw for a value. Throws
    * `LABEL_OUT_OF_RANGE` and the like, with the index of the record in the batch.

@@ -112,6 +112,7 @@ export function softmaxCrossEntropy(options: SoftmaxCrossEntropyOptions = {}): L
   return Object.freeze(
     Object.assign(loss, {
       spec: { loss: name, labelSmoothing, ...(ignoreLabel === undefined ? {} : { ignoreLabel }) },
+      outputActivation: 'softmax' as const,
       check(target: NdArray, prediction: TensorSpec): void {
         if (softmaxTarget(name, target, prediction, ignoreLabel) === 'probabilities') {
           checkProbabilities(name, target);
@@ -157,6 +158,7 @@ export function sigmoidCrossEntropy(options: SigmoidCrossEntropyOptions = {}): L
   return Object.freeze(
     Object.assign(loss, {
       spec: { loss: name, labelSmoothing },
+      outputActivation: 'sigmoid' as const,
       check(target: NdArray, prediction: TensorSpec): void {
         checkSigmoidTarget(name, target, prediction);
         if (isIntegerLabels(target.dtype)) checkLabels(name, target, 2, undefined);
