@@ -1,23 +1,21 @@
 import {
   type ArtifactStore,
   checkVersion,
+  type ErrorCode,
   formatSpec,
   isTenonError,
   type Json,
-  type LayerSpec,
   type NdArray,
   type Params,
   readSafetensors,
   sameShape,
   TenonError,
-  type TensorSpec,
-  type TransformSpec,
-  type Tree,
   treeEntries,
   treeMap,
   writeSafetensors,
 } from '@tenon-ml/core';
 import type { BestEpoch, EpochRecord } from './events.js';
+import type { Identity } from './identity.js';
 
 /** The version of checkpoints that this build writes; it reads every version up to this one. */
 export const checkpointFormatVersion = 1;
@@ -40,23 +38,16 @@ export interface Position {
   readonly sums: { readonly weighted: number; readonly total: number };
   /** The metrics' states of the epoch so far. */
   readonly metrics: readonly Json[];
+  /** The epochs that are over. */
   readonly history: readonly EpochRecord[];
   readonly best?: BestEpoch;
-}
-
-/** What a checkpoint belongs to: a resume with another network or optimizer is refused. */
-export interface Identity {
-  readonly model: LayerSpec;
-  readonly optimizer: TransformSpec;
-  readonly seed: number;
-  readonly input: Tree<TensorSpec>;
 }
 
 export interface Checkpoint {
   readonly identity: Identity;
   readonly position: Position;
   readonly carry: HostCarry;
-  /** The weights of the best epoch, where they are to be restored. */
+  /** The weights of the best epoch, `position.best`, where they are to be restored. */
   readonly best?: Pick<HostCarry, 'params' | 'state'>;
   /** What the caller keeps with it: the length of its log. */
   readonly note: Json;
@@ -64,7 +55,10 @@ export interface Checkpoint {
 
 const folder = 'checkpoints/';
 
-/** Writes a checkpoint as one file, atomically, then removes all but the newest `keep`. Returns its path. */
+/**
+ * Writes a checkpoint as one file, atomically, then removes all but the newest `keep` up to this one, and those beyond
+ * it, which a resume has passed over. Returns its path.
+ */
 export async function writeCheckpoint(
   store: ArtifactStore,
   checkpoint: Checkpoint,
@@ -87,19 +81,41 @@ export async function writeCheckpoint(
     format: 'tenon-checkpoint',
     version: String(checkpointFormatVersion),
     identity: JSON.stringify(identity),
-    position: JSON.stringify(position),
+    position: encodeNumbers(position),
     best: JSON.stringify(best !== undefined),
     note: JSON.stringify(note),
   });
   await store.write(path, bytes);
   const paths = await listCheckpoints(store);
-  for (const old of paths.slice(0, Math.max(0, paths.length - keep))) await store.remove(old);
+  const kept = paths.filter((other) => stepOf(other) <= position.step).slice(-keep);
+  for (const other of paths) if (!kept.includes(other)) await store.remove(other);
   return path;
 }
 
 /** The paths of a store's checkpoints, oldest first. */
 export async function listCheckpoints(store: ArtifactStore): Promise<string[]> {
-  return (await store.list(folder)).filter((path) => /\/step-\d+\.safetensors$/.test(path));
+  const paths = (await store.list(folder)).filter((path) => !Number.isNaN(stepOf(path)));
+  return paths.sort((a, b) => stepOf(a) - stepOf(b));
+}
+
+/**
+ * Makes sure that a run which begins at `step`, and doesn't resume, meets no checkpoints from beyond it: a later resume
+ * would take up those. Throws `USAGE`.
+ */
+export async function checkNoneBeyond(store: ArtifactStore, step: number): Promise<void> {
+  const newest = (await listCheckpoints(store)).at(-1);
+  if (newest === undefined || stepOf(newest) <= step) return;
+  throw new TenonError({
+    code: 'USAGE',
+    where: `${store.location}/${newest}`,
+    message: `this checkpoint is another run's: the one that begins here has made ${step} steps`,
+    hint: 'Go on with that run by `resume: true`, or give this one another store.',
+  });
+}
+
+/** The number of steps that a checkpoint's path tells; NaN for the path of something else. */
+function stepOf(path: string): number {
+  return Number(/\/step-(\d+)\.safetensors$/.exec(path)?.[1]);
 }
 
 /** A checkpoint's file as it lies, with its arrays not yet sorted into trees. */
@@ -112,9 +128,16 @@ export interface StoredCheckpoint {
   fill(templates: HostCarry): Pick<Checkpoint, 'carry' | 'best'>;
 }
 
+/** What tells of a damaged file. Anything else, such as a lack of permission, is not the file's fault. */
+const damage: ReadonlySet<ErrorCode> = new Set([
+  'SAFETENSORS_INVALID',
+  'CHECKPOINT_INVALID',
+  'ARTIFACT_INVALID',
+]);
+
 /**
- * The newest checkpoint of a store that can be read; null where there is none. A file that is damaged is passed over
- * for the one before it; if all are, the newest one's error is thrown.
+ * The newest checkpoint of a store; null where there is none. A file that is damaged is passed over for the one before
+ * it; if all are, the newest one's error is thrown. Throws `FORMAT_TOO_NEW` for a newer version's.
  */
 export async function readLatestCheckpoint(store: ArtifactStore): Promise<StoredCheckpoint | null> {
   let firstError: unknown;
@@ -122,7 +145,7 @@ export async function readLatestCheckpoint(store: ArtifactStore): Promise<Stored
     try {
       return decode(await store.read(path), path, `${store.location}/${path}`);
     } catch (error) {
-      if (!isTenonError(error) || error.code === 'FORMAT_TOO_NEW') throw error;
+      if (!isTenonError(error) || !damage.has(error.code)) throw error;
       firstError ??= error;
     }
   }
@@ -143,7 +166,7 @@ function decode(bytes: Uint8Array, path: string, where: string): StoredCheckpoin
   checkVersion('checkpoints', Number(metadata.version), checkpointFormatVersion, where);
   const take = <T extends Params<NdArray>>(prefix: string, template: T): T =>
     treeMap<NdArray, NdArray>(template, (expected, name) => {
-      const found = tensors[`${prefix}/${name}`];
+      const found = tensors[`${prefix}/${name}`] as NdArray | undefined;
       if (found && found.dtype === expected.dtype && sameShape(found.shape, expected.shape)) return found;
       throw new TenonError({
         code: 'CHECKPOINT_INVALID',
@@ -153,20 +176,53 @@ function decode(bytes: Uint8Array, path: string, where: string): StoredCheckpoin
         hint: 'The experiment was changed since this checkpoint: start a new run.',
       });
     }) as T;
+  const parse = (name: string): unknown => {
+    try {
+      return decodeNumbers(metadata[name]);
+    } catch (cause) {
+      throw new TenonError({
+        code: 'CHECKPOINT_INVALID',
+        where,
+        expected: `JSON as '${name}'`,
+        got: metadata[name] === undefined ? 'nothing' : 'text that does not parse',
+        cause,
+      });
+    }
+  };
+  const hasBest = parse('best');
   return {
     path,
-    identity: JSON.parse(metadata.identity),
-    position: JSON.parse(metadata.position),
-    note: JSON.parse(metadata.note),
+    identity: parse('identity') as Identity,
+    position: parse('position') as Position,
+    note: parse('note') as Json,
     fill: (templates) => ({
       carry: {
         params: take('params', templates.params),
         state: take('state', templates.state),
         optimizer: take('optimizer', templates.optimizer),
       },
-      best: JSON.parse(metadata.best)
+      best: hasBest
         ? { params: take('best.params', templates.params), state: take('best.state', templates.state) }
         : undefined,
     }),
   };
+}
+
+const numberTag = '$number';
+
+/** JSON in which the numbers that it has no words for stay what they are: NaN, infinities, −0. */
+function encodeNumbers(value: unknown): string {
+  return JSON.stringify(value, (_, part: unknown) =>
+    typeof part === 'number' && (!Number.isFinite(part) || Object.is(part, -0))
+      ? { [numberTag]: Object.is(part, -0) ? '-0' : String(part) }
+      : part,
+  );
+}
+
+function decodeNumbers(text: string): unknown {
+  return JSON.parse(text, (_, part) =>
+    typeof part === 'object' && part !== null && typeof part[numberTag] === 'string'
+      ? Number(part[numberTag])
+      : part,
+  );
 }

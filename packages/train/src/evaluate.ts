@@ -1,9 +1,9 @@
 import {
   type Backend,
+  checkInput,
   type Downloaded,
   type Feed,
   isTenonError,
-  type Json,
   type Loss,
   type Metric,
   type ModelArtifact,
@@ -19,6 +19,7 @@ import {
   upload,
 } from '@tenon-ml/core';
 import type { Tensor } from '@tensorflow/tfjs-core';
+import type { Position } from './checkpoint.js';
 import type { Figures } from './events.js';
 import type { AnyLoss } from './options.js';
 import { type BatchTensors, compileEvaluationStep, type Seen } from './step.js';
@@ -37,29 +38,31 @@ export interface Batch<
 }
 
 /** Sums over batches: the loss exactly as the steps saw it, each metric by its own monoid. */
-export interface Tally {
-  readonly sums: { weighted: number; total: number };
-  readonly metrics: Json[];
-}
+export type Tally = Pick<Position, 'sums' | 'metrics'>;
 
 export function emptyTally(metrics: readonly Metric[]): Tally {
   return { sums: { weighted: 0, total: 0 }, metrics: metrics.map((metric) => metric.empty()) };
 }
 
-/** Adds what a step saw. */
-export function addSeen(tally: Tally, metrics: readonly Metric[], seen: Downloaded<EvaluationSeen>): void {
-  tally.sums.weighted += Number(seen.weighted.data[0]);
-  tally.sums.total += Number(seen.total.data[0]);
-  for (const [i, metric] of metrics.entries()) {
-    tally.metrics[i] = metric.update(tally.metrics[i], (seen.observed as readonly Tree<NdArray>[])[i]);
-  }
+/** A tally with what a step saw. */
+export function addSeen(
+  { sums, metrics: states }: Tally,
+  metrics: readonly Metric[],
+  { weighted, total, observed }: Downloaded<EvaluationSeen>,
+): Tally {
+  return {
+    sums: {
+      weighted: sums.weighted + Number(weighted.data[0]),
+      total: sums.total + Number(total.data[0]),
+    },
+    metrics: metrics.map((metric, i) => metric.update(states[i], observed[i])),
+  };
 }
 
-/** The figures of a tally. The loss of no examples is 0. */
-export function figuresOf(tally: Tally, metrics: readonly Metric[]): Figures {
-  const { weighted, total } = tally.sums;
-  const named = metrics.map((metric, i) => [metric.name, metric.compute(tally.metrics[i])] as const);
-  return { loss: total === 0 ? 0 : weighted / total, ...Object.fromEntries(named) };
+/** The figures of a tally. The loss of examples whose weights sum to 0 is 0. */
+export function figuresOf({ sums, metrics: states }: Tally, metrics: readonly Metric[]): Figures {
+  const named = metrics.map((metric, i) => [metric.name, metric.compute(states[i])] as const);
+  return { loss: sums.total === 0 ? 0 : sums.weighted / sums.total, ...Object.fromEntries(named) };
 }
 
 /** The number of examples of a batch. Throws `SHAPE_MISMATCH` where input, target and weight disagree about it. */
@@ -87,8 +90,8 @@ export interface Preparation {
 }
 
 /**
- * A batch as the compiled steps take it: preprocessed, and its targets checked, since a compiled step can't throw for
- * a value. Errors name `where`.
+ * A batch as the compiled steps take it: preprocessed, and its inputs and targets checked, since a compiled step can't
+ * throw for a value. Errors name `where`.
  */
 export function prepareBatch(
   batch: Batch,
@@ -96,40 +99,57 @@ export function prepareBatch(
   where: string,
 ): Feed<BatchTensors> {
   try {
-    loss.check?.(batch.target, output);
     const { target, weight } = batch;
-    return {
-      input: preprocess({ preprocessing, input }, batch.input),
-      target,
-      ...(weight && { weight }),
-    };
+    const prepared = preprocess({ preprocessing, input }, batch.input);
+    checkInput(prepared, input);
+    loss.check?.(target, output);
+    return { input: prepared, target, ...(weight && { weight }) };
   } catch (error) {
     throw isTenonError(error) ? error.within(where) : error;
   }
 }
 
-/** The figures over some data, by a compiled evaluation step with the weights already bound. */
+/**
+ * The figures over some data, by a compiled evaluation step with the weights already bound; undefined where the signal
+ * came before the data's end. Throws `DATA_INVALID` where there is no batch, whose figures would look like perfect ones.
+ */
 export async function evaluateBatches(
   step: (batch: Feed<BatchTensors>) => EvaluationSeen,
   batches: AsyncIterable<Batch>,
   preparation: Preparation,
   metrics: readonly Metric[],
-  signal?: AbortSignal,
-): Promise<Figures> {
-  const tally = emptyTally(metrics);
+  { where, signal }: { readonly where: string; readonly signal?: AbortSignal },
+): Promise<Figures | undefined> {
+  let tally = emptyTally(metrics);
   const breathe = createBreather();
-  let index = 0;
+  let count = 0;
+  if (signal?.aborted) return undefined;
   for await (const batch of batches) {
-    if (signal?.aborted) break;
-    const where = `evaluation, batch ${++index}`;
-    countExamples(batch, where);
-    addSeen(tally, metrics, await read(step(prepareBatch(batch, preparation, where))));
+    const place = `${where}, batch ${++count}`;
+    countExamples(batch, place);
+    tally = addSeen(tally, metrics, await read(step(prepareBatch(batch, preparation, place))));
     await breathe();
+    if (signal?.aborted) return undefined;
   }
+  if (count === 0) throw noBatches(where);
   return figuresOf(tally, metrics);
 }
 
-/** The figures of a model over some data: what `trainer.evaluate` gives for the weights that were saved, bit for bit. */
+/** The error for data that yields nothing. */
+export function noBatches(where: string): TenonError {
+  return new TenonError({
+    code: 'DATA_INVALID',
+    where,
+    expected: 'at least one batch',
+    got: 'none',
+    hint: 'Is the data empty, or all of it left out (by filter, take, or dropRemainder)?',
+  });
+}
+
+/**
+ * The figures of a model over some data: what `trainer.evaluate` gives for the weights that were saved, bit for bit.
+ * Throws `DATA_INVALID` for data without a batch, and the signal's reason where it is aborted.
+ */
 export async function evaluateModel(
   artifact: ModelArtifact,
   batches: AsyncIterable<Batch>,
@@ -147,10 +167,20 @@ export async function evaluateModel(
   const weights = upload({ params: artifact.params, state: artifact.state }, backend);
   try {
     const run = (batch: Feed<BatchTensors>): EvaluationSeen => step(weights.params, weights.state, batch);
-    return await evaluateBatches(run, batches, { ...artifact, loss }, metrics, signal);
+    const figures = await evaluateBatches(run, batches, { ...artifact, loss }, metrics, {
+      where: 'evaluation',
+      signal,
+    });
+    return unlessAborted(figures, signal);
   } finally {
     release(weights);
   }
+}
+
+/** Figures that a signal may have cut short: throws its reason, since those of a part would pass for the whole's. */
+export function unlessAborted(figures: Figures | undefined, signal: AbortSignal | undefined): Figures {
+  if (figures) return figures;
+  throw signal?.reason;
 }
 
 /** Lets the event loop run (signals, timers, a page's input) when `elapsed` milliseconds have passed since it last did. */

@@ -1,8 +1,18 @@
-export * from './checkpoint.js';
+export {
+  type Checkpoint,
+  checkpointFormatVersion,
+  type HostCarry,
+  listCheckpoints,
+  type Position,
+  readLatestCheckpoint,
+  type StoredCheckpoint,
+  writeCheckpoint,
+} from './checkpoint.js';
 export { type Batch, evaluateModel } from './evaluate.js';
 export * from './event_log.js';
 export * from './events.js';
 export * from './experiment.js';
+export type { Identity } from './identity.js';
 export type { EarlyStopping } from './monitor.js';
 export type {
   AnyLoss,

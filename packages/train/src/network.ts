@@ -1,19 +1,23 @@
 import {
   type Backend,
   createKey,
-  type Json,
   type NdArray,
+  preprocess,
   read,
   release,
   scalar,
-  TenonError,
   type TensorSpec,
+  type Transform,
   type Tree,
   treeLeaves,
+  treeMap,
   upload,
 } from '@tenon-ml/core';
+import type { Dataset } from '@tenon-ml/data';
 import type { Tensor } from '@tensorflow/tfjs-core';
-import type { Checkpoint, HostCarry, Identity, StoredCheckpoint } from './checkpoint.js';
+import type { Checkpoint, HostCarry, StoredCheckpoint } from './checkpoint.js';
+import { type Batch, noBatches } from './evaluate.js';
+import { checkIdentity, type Identity } from './identity.js';
 import type { Carry, StepParts } from './step.js';
 
 /** Parameters and states on the host. */
@@ -40,11 +44,24 @@ export interface Network {
 }
 
 /** Draws the first weights, and puts them on the backend. */
-export function createNetwork(parts: StepParts, seed: number, input: Tree<TensorSpec>): Network {
-  const { model, optimizer, backend } = parts;
+export function createNetwork(
+  parts: StepParts,
+  preprocessing: readonly Transform[],
+  seed: number,
+  input: Tree<TensorSpec>,
+): Network {
+  const { model, loss, optimizer, metrics, backend } = parts;
   const { params, state, output } = model.init(createKey(seed).foldIn('params'), input);
   const templates: HostCarry = { params, state, optimizer: optimizer.init(params) };
-  const identity: Identity = { model: model.spec, optimizer: optimizer.transform.spec, seed, input };
+  const identity: Identity = {
+    model: model.spec,
+    optimizer: optimizer.transform.spec,
+    seed,
+    input,
+    loss: loss.spec,
+    metrics: metrics.map(({ name }) => name),
+    preprocessing: preprocessing.map(({ spec }) => spec),
+  };
 
   const network: Network = {
     input,
@@ -68,8 +85,9 @@ export function createNetwork(parts: StepParts, seed: number, input: Tree<Tensor
     load(stored, where) {
       checkIdentity(identity, stored.identity, where);
       const { carry, best } = stored.fill(templates);
-      release(network.carry);
+      const before = network.carry;
       network.carry = onDevice(carry, backend);
+      release(before);
       return { best };
     },
     clearHalt() {
@@ -81,24 +99,26 @@ export function createNetwork(parts: StepParts, seed: number, input: Tree<Tensor
   return network;
 }
 
-function onDevice(carry: HostCarry, backend: Backend): Carry {
-  return upload({ ...carry, halted: scalar(0) }, backend) as Carry;
-}
-
-function checkIdentity(mine: Identity, stored: Identity, where: string): void {
-  for (const part of ['model', 'optimizer', 'seed', 'input'] as const) {
-    const [now, then] = [mine[part] as Json, stored[part] as Json].map((value) => JSON.stringify(value));
-    if (now === then) continue;
-    throw new TenonError({
-      code: 'CHECKPOINT_INVALID',
-      where,
-      expected: `the ${part} that the run began with, ${abbreviate(then)}`,
-      got: abbreviate(now),
-      hint: 'The experiment was changed since: start a new run.',
-    });
+/** What a network takes, by the first batch: its shapes and dtypes after preprocessing, for batches of any size. */
+export async function inferInput(
+  batches: Dataset<Batch>,
+  preprocessing: readonly Transform[],
+): Promise<Tree<TensorSpec>> {
+  const iterator = batches.iterator();
+  try {
+    const first = await iterator.next();
+    if (first.done) throw noBatches('training data');
+    const input = preprocess({ preprocessing, input: [] }, first.value.input);
+    return treeMap<NdArray, TensorSpec>(input, ({ dtype, shape }) => ({
+      // Images come as small integers: `preprocess` widens them, without loss, where a layer takes float32.
+      dtype: /^u?int(8|16)$/.test(dtype) ? 'float32' : dtype,
+      shape: [null, ...shape.slice(1)],
+    }));
+  } finally {
+    await iterator.return();
   }
 }
 
-function abbreviate(text: string): string {
-  return text.length > 120 ? `${text.slice(0, 117)}...` : text;
+function onDevice(carry: HostCarry, backend: Backend): Carry {
+  return upload({ ...carry, halted: scalar(0) }, backend) as Carry;
 }

@@ -51,7 +51,7 @@ export interface TrainerOptions<
 
 /** A loss whatever its types. */
 export type AnyLoss = ((prediction: never, target: never) => LossValues) &
-  Pick<Loss, 'spec'> & { check?(target: never, prediction: never): void };
+  Pick<Loss, 'spec' | 'outputActivation'> & { check?(target: never, prediction: never): void };
 
 /** The options of a trainer whatever the types of its model and its loss: for plans, which don't keep them. */
 export type AnyTrainerOptions = Omit<TrainerOptions, 'model' | 'loss' | 'input'> & {
@@ -61,18 +61,31 @@ export type AnyTrainerOptions = Omit<TrainerOptions, 'model' | 'loss' | 'input'>
 };
 
 export interface RunOptions {
+  /** How many epochs there are in the end, those of earlier runs of this trainer or of its checkpoint included. */
   readonly epochs: number;
   /** Evaluated after every epoch. */
   readonly validation?: Dataset<Batch>;
-  /** Ends training after the step that is under way, with a checkpoint where those are kept. */
+  /**
+   * Ends training after the step or the batch of validation that is under way, with a checkpoint where those are kept. An
+   * epoch whose validation was cut short is validated again by whoever goes on.
+   */
   readonly signal?: AbortSignal;
-  /** The figure by which epochs are compared: 'validation.accuracy'. The validation's loss by default. */
+  /**
+   * The figure by which epochs are compared: 'validation.accuracy'. The validation's loss by default, without validation
+   * the training's. A figure that is null or not finite is no improvement.
+   */
   readonly monitor?: string;
   readonly earlyStopping?: EarlyStopping;
-  /** Ends with the weights of the best epoch rather than the last; false by default. */
+  /**
+   * Ends with the weights of the best epoch rather than the last; false by default. Further epochs of this trainer go on
+   * from those; a resume goes on from the last, as if it had never stopped. An aborted run restores nothing.
+   */
   readonly restoreBest?: boolean;
   readonly checkpoints?: CheckpointOptions;
-  /** Goes on from the newest checkpoint, if there is one; the run is then the same, bit for bit, as one that never stopped. */
+  /**
+   * Goes on from the newest checkpoint, if there is one; the run is then the same, bit for bit, as one that never stopped.
+   * Without it, a store with checkpoints of steps that this trainer hasn't made is refused.
+   */
   readonly resume?: boolean;
 }
 
@@ -84,7 +97,7 @@ export interface CheckpointOptions {
   readonly keep?: number;
   /** Stored with each checkpoint, and handed to `onResume`: the length of a log, say. */
   readonly note?: () => Promise<Json> | Json;
-  /** Called before a resumed run goes on, with the note of the checkpoint that it goes on from. */
+  /** Called before a resumed run's first event, with the note of the checkpoint that it goes on from. */
   readonly onResume?: (note: Json) => Promise<void> | void;
 }
 
@@ -104,7 +117,10 @@ export interface Trainer {
     batches: Dataset<Batch>,
     options: RunOptions & { readonly onEvent?: (event: TrainEvent) => void },
   ): Promise<FitResult>;
-  /** The loss and the metrics over some data, in evaluation mode. */
+  /**
+   * The loss and the metrics over some data, in evaluation mode. Throws `DATA_INVALID` for data without a batch, and the
+   * signal's reason where it is aborted.
+   */
   evaluate(batches: AsyncIterable<Batch>, options?: { readonly signal?: AbortSignal }): Promise<Figures>;
   /** The outputs for a batch of raw inputs. */
   predict(input: Tree<NdArray>): Promise<Tree<NdArray>>;
@@ -114,7 +130,7 @@ export interface Trainer {
   artifact(card?: ModelCard): Promise<ModelArtifact>;
   /** The epochs so far, those of the runs that were resumed included. */
   readonly history: readonly EpochRecord[];
-  /** Frees what the trainer holds on its backend. */
+  /** Frees what the trainer holds on its backend; whatever is called afterwards throws `USAGE`, but `history`. */
   dispose(): void;
 }
 
@@ -132,27 +148,30 @@ export function checkMetricNames(metrics: readonly Metric[]): void {
   });
 }
 
-/** Throws `INVALID_ARGUMENT` for counts that aren't. */
-export function checkRunOptions({ epochs, earlyStopping, checkpoints, resume }: RunOptions): void {
+/** Throws `INVALID_ARGUMENT` for counts that are none, and for data without an end. */
+export function checkRunOptions(batches: Dataset<Batch>, options: RunOptions): void {
+  const { epochs, validation, earlyStopping, checkpoints, resume } = options;
+  const refuse = (where: string, expected: string, got: string, hint?: string): never => {
+    throw new TenonError({ code: 'INVALID_ARGUMENT', where, expected, got, hint });
+  };
   const checkCount = (name: string, value: number | undefined, least: number): void => {
     if (value === undefined || (Number.isInteger(value) && value >= least)) return;
-    throw new TenonError({
-      code: 'INVALID_ARGUMENT',
-      where: name,
-      expected: `an integer of at least ${least}`,
-      got: String(value),
-    });
+    refuse(name, `an integer of at least ${least}`, String(value));
   };
   checkCount('epochs', epochs, 0);
   checkCount('earlyStopping.patience', earlyStopping?.patience, 1);
   checkCount('checkpoints.everySteps', checkpoints?.everySteps, 1);
   checkCount('checkpoints.keep', checkpoints?.keep, 1);
+  const minDelta = earlyStopping?.minDelta ?? 0;
+  if (!(minDelta >= 0)) refuse('earlyStopping.minDelta', 'a number of at least 0', String(minDelta));
   if (resume && !checkpoints) {
-    throw new TenonError({
-      code: 'INVALID_ARGUMENT',
-      where: 'resume',
-      expected: 'the option `checkpoints`, with the store to resume from',
-      got: 'none',
-    });
+    refuse('resume', 'the option `checkpoints`, with the store to resume from', 'none');
+  }
+  for (const [where, data] of [
+    ['training data', batches],
+    ['validation', validation],
+  ] as const) {
+    if (data?.length !== Number.POSITIVE_INFINITY) continue;
+    refuse(where, 'data that ends', 'an endless repetition', 'take(n) makes an epoch of n batches.');
   }
 }
