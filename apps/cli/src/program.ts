@@ -130,8 +130,10 @@ function printTrained({ run, report, exitCode }: TrainResult, output: Output): n
   return exitCode;
 }
 
-function describePrediction({ file, predictions, outputs }: FilePrediction): string {
-  if (!predictions) return `${file}: ${JSON.stringify(outputs)}`;
+function describePrediction(prediction: FilePrediction): string {
+  const { file } = prediction;
+  if ('outputs' in prediction) return `${file}: ${JSON.stringify(prediction.outputs)}`;
+  const { predictions } = prediction;
   return predictions
     .map(({ label, probability }, i) => {
       const where = predictions.length === 1 ? file : `${file}, example ${i + 1}`;

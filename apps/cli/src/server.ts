@@ -1,20 +1,7 @@
 import type { AddressInfo } from 'node:net';
-import {
-  type Classification,
-  type ErrorCode,
-  isNdArray,
-  isTenonError,
-  type Model,
-  type NdArray,
-  type NestedNumbers,
-  TenonError,
-  type TensorSpec,
-  type Tree,
-  toNested,
-  treeLeaves,
-  treeMap,
-} from '@tenon-ml/core';
+import { type ErrorCode, isNdArray, isTenonError, type Model, TenonError } from '@tenon-ml/core';
 import { type FastifyError, type FastifyInstance, type FastifyReply, fastify } from 'fastify';
+import { answer } from './answer.js';
 import { decodeCsv, decodeJson, decodeText } from './decode_input.js';
 
 export interface ServerOptions {
@@ -115,7 +102,7 @@ function createServer({
   server.get('/', async () => ({ ...card, classNames, input, output }));
   server.get('/health', async () => ({ status: 'ok' }));
   server.post('/predict', async ({ body }) => {
-    if (isNdArray(body)) return predict(model, body);
+    if (isNdArray(body)) return answer(model, body);
     throw new TenonError({
       code: 'DATA_INVALID',
       where: 'body',
@@ -142,36 +129,6 @@ function createServer({
   );
   server.setErrorHandler((error, _request, reply) => answerError(error, reply));
   return server;
-}
-
-/** What is answered for a batch. */
-type Answer = { readonly predictions: readonly Classification[] } | { readonly outputs: Tree<NestedNumbers> };
-
-async function predict(model: Model, input: NdArray): Promise<Answer> {
-  const { output, outputActivation } = model.artifact;
-  const logits = treeLeaves<TensorSpec>(output)[0] === output && output.shape.length === 2;
-  if (logits && outputActivation !== null) {
-    const predictions = await model.classify(input);
-    const broken = predictions.findIndex(({ probabilities }) => !probabilities.every(Number.isFinite));
-    if (broken >= 0) throw notFinite(broken);
-    return { predictions };
-  }
-  const outputs = await model.predict(input);
-  for (const { data, shape } of treeLeaves<NdArray>(outputs)) {
-    const broken = Array.from(data as Float32Array).findIndex((value) => !Number.isFinite(value));
-    if (broken >= 0) throw notFinite(Math.floor(broken / (data.length / shape[0])));
-  }
-  return { outputs: treeMap(outputs, (array) => toNested(array)) as Tree<NestedNumbers> };
-}
-
-/** JSON has no NaN: it would leave as null, without a word. */
-function notFinite(example: number): TenonError {
-  return new TenonError({
-    code: 'NOT_FINITE',
-    where: `example ${example + 1}`,
-    message: "the model's output is not finite",
-    hint: 'Look for numbers far from those that it was trained on.',
-  });
 }
 
 interface Failure {

@@ -116,9 +116,8 @@ const chunk = 256;
 function notFinite(example: number): TenonError {
   return new TenonError({
     code: 'NOT_FINITE',
-    where: `classify, example ${example}`,
-    expected: 'finite logits',
-    got: 'NaN or an infinity',
+    where: `example ${example + 1}`,
+    message: "the model's output is not finite",
     hint: 'Look for NaN, infinities and huge numbers in the input.',
   });
 }

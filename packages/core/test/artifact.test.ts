@@ -147,7 +147,7 @@ test('input of another shape, outputs that are no logits, logits that are not fi
   await expectError(
     model.classify(ndarray('float32', [2, 2], Float32Array.of(1, 2, Number.NaN, 1))),
     'NOT_FINITE',
-    /example 1/,
+    /^example 2: the model's output is not finite/,
   );
   model.dispose();
   plain.dispose();

@@ -1,16 +1,11 @@
 import { resolve } from 'node:path';
-import { type Classification, type Json, toNested } from '@tenon-ml/core';
+import { type Answer, answer } from '../answer.js';
 import { startBackend } from '../backends.js';
 import { decodeInputFile } from '../decode_input.js';
 import { openRunModel } from '../run_model.js';
 
 /** What `tenon predict` says of one file: one entry for each example in it. */
-export interface FilePrediction {
-  readonly file: string;
-  readonly predictions?: readonly Classification[];
-  /** For models whose outputs aren't class logits. */
-  readonly outputs?: Json;
-}
+export type FilePrediction = Answer & { readonly file: string };
 
 /** `tenon predict RUN FILE…` */
 export async function predict(
@@ -24,16 +19,11 @@ export async function predict(
     const results: FilePrediction[] = [];
     for (const file of files) {
       const input = await decodeInputFile(file, model.artifact.input);
-      if (model.artifact.outputActivation) results.push({ file, predictions: await model.classify(input) });
-      else results.push({ file, outputs: nested(await model.predict(input)) });
+      results.push({ file, ...(await answer(model, input)) });
     }
     model.dispose();
     return results;
   } finally {
     await backend.dispose();
   }
-}
-
-function nested(output: Awaited<ReturnType<Awaited<ReturnType<typeof openRunModel>>['predict']>>): Json {
-  return toNested(output as Parameters<typeof toNested>[0]) as Json;
 }
