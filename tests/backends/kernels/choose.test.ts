@@ -34,7 +34,7 @@ test('Choose refuses what is not of one shape and dtype, and a condition that is
   const yes = fromNested([1, 2], 'float32');
   const condition = fromNested(true, 'bool');
   expect(() => f(condition, yes, fromNested([1, 2, 3], 'float32'))).toThrow(
-    'choose: expected a scalar condition',
+    'choose: expected a bool scalar as the condition',
   );
   expect(() => f(condition, yes, ndarray('int32', [2], Int32Array.of(1, 2)))).toThrow('int32 [2]');
   expect(() => f(fromNested([true, false], 'bool'), yes, yes)).toThrow('bool [2]');
