@@ -10,9 +10,14 @@ export interface EventLog {
   flush(): Promise<void>;
   /** Flushes, and tells the file's length in bytes. */
   length(): Promise<number>;
-  /** Cuts the file to a length that `length` told, before the first line is added. */
+  /**
+   * Cuts the file to a length that `length` told, before the first line is added. A file that has become shorter (a
+   * loss of power, since appends aren't flushed to the disk) is cut behind its last whole line.
+   */
   truncate(length: number): Promise<void>;
 }
+
+const newline = 10;
 
 export function createEventLog(store: ArtifactStore, path: string): EventLog {
   let pending: string[] = [];
@@ -38,8 +43,9 @@ export function createEventLog(store: ArtifactStore, path: string): EventLog {
     },
     async truncate(length) {
       const bytes = await readIfThere(store, path);
-      written = Math.min(length, bytes.length);
-      if (bytes.length > length) await store.write(path, bytes.subarray(0, length));
+      const end = bytes.subarray(0, length).lastIndexOf(newline) + 1;
+      if (end < bytes.length) await store.write(path, bytes.subarray(0, end));
+      written = end;
     },
   };
 }

@@ -120,12 +120,13 @@ export function defineExperiment(experiment: Experiment): Experiment {
 export function isExperiment(value: unknown): value is Experiment {
   if (typeof value !== 'object' || value === null) return false;
   const { name, options, setup } = value as Partial<Experiment>;
-  return typeof name === 'string' && typeof setup === 'function' && typeof options === 'object';
+  const hasOptions = typeof options === 'object' && options !== null;
+  return typeof name === 'string' && typeof setup === 'function' && hasOptions;
 }
 
 /**
  * An experiment's options with some of them set. Throws `UNKNOWN_NAME` for one that it doesn't have,
- * `INVALID_ARGUMENT` for a value of another type than the default's.
+ * `INVALID_ARGUMENT` for a value of another type than the default's, and for a number that is not finite.
  */
 export function resolveOptions<O extends ExperimentOptions>(
   experiment: Experiment<O>,
@@ -136,13 +137,17 @@ export function resolveOptions<O extends ExperimentOptions>(
       throw unknownName('option', name, Object.keys(experiment.options), experiment.name);
     }
     const standard = experiment.options[name];
-    if (typeof value === typeof standard && !Number.isNaN(value)) continue;
+    if (typeof value === typeof standard && (typeof value !== 'number' || Number.isFinite(value))) continue;
     throw new TenonError({
       code: 'INVALID_ARGUMENT',
       where: `${experiment.name}, option ${name}`,
-      expected: `a ${typeof standard} such as ${standard}`,
-      got: String(value),
+      expected: `a ${typeof standard} such as ${show(standard)}`,
+      got: show(value),
     });
   }
   return { ...experiment.options, ...given } as Settings<O>;
+}
+
+function show(value: number | string | boolean): string {
+  return typeof value === 'string' ? JSON.stringify(value) : String(value);
 }

@@ -67,12 +67,23 @@ const formatVersion = 1;
 /**
  * Runs an experiment into a folder: `run.json`, `events.jsonl`, `checkpoints/`, then the saved model and
  * `report.json`. It can be killed at any moment and resumed: the run that comes out is the same, bit for bit.
+ *
+ * Figures that are not finite are null in `events.jsonl`, `report.json` and `model.json`, since JSON has no word for
+ * them; checkpoints keep them. A folder belongs to one process at a time: who starts several has to see to that.
  */
 export async function* runExperiment(
   experiment: Experiment,
   { backend, store, signal, resume = false, ...given }: RunExperimentOptions,
 ): AsyncGenerator<RunEvent, void, undefined> {
   const started = performance.now();
+  if (!resume && (await holds(store, runPath))) {
+    throw new TenonError({
+      code: 'USAGE',
+      where: store.location,
+      message: 'there is a run in this store already',
+      hint: 'Go on with it by `resume: true`, or choose another store.',
+    });
+  }
   const description: RunDescription = resume
     ? await readRun(store)
     : {
@@ -88,8 +99,8 @@ export async function* runExperiment(
   const info = await backend.init();
   const plan = await setUpRun(experiment, description);
   const trainer = await createPlanTrainer(plan, description.seed, backend);
+  const log = createEventLog(store, eventsPath);
   try {
-    const log = createEventLog(store, eventsPath);
     let truncated = false;
     let end: Extract<TrainEvent, { type: 'end' }> | undefined;
     let lastFlush = performance.now();
@@ -144,6 +155,10 @@ export async function* runExperiment(
     };
     await writeJson(store, reportPath, report);
     yield { type: 'report', report };
+  } catch (error) {
+    // What came before it is what people look for; the error counts more than another one here.
+    await log.flush().catch(() => {});
+    throw error;
   } finally {
     trainer.dispose();
   }
@@ -160,22 +175,25 @@ export async function setUpRun(experiment: Experiment, description: RunDescripti
 export async function readRun(store: ArtifactStore): Promise<RunDescription> {
   const where = `${store.location}/${runPath}`;
   const file = (await readJson(store, runPath)) as Partial<RunDescription> | null;
-  if (file?.format !== 'tenon-run' || !file.options || typeof file.seed !== 'number') {
-    throw new TenonError({
-      code: 'ARTIFACT_INVALID',
-      where,
-      expected: "a run's description",
-      got: 'something else',
-    });
-  }
+  const refuse = (expected: string, got: string): never => {
+    throw new TenonError({ code: 'ARTIFACT_INVALID', where, expected, got });
+  };
+  if (file?.format !== 'tenon-run')
+    return refuse("the format 'tenon-run'", JSON.stringify(file?.format) ?? 'none');
   checkVersion(runPath, file.version, formatVersion, where);
+  if (!file.options || typeof file.seed !== 'number')
+    return refuse("the fields 'options' and 'seed'", Object.keys(file).join(', '));
   return file as RunDescription;
 }
 
-/** Reads `report.json`; null for a run that hasn't ended. */
+/** Reads `report.json`; null for a run that hasn't ended or been stopped yet. */
 export async function readReport(store: ArtifactStore): Promise<RunReport | null> {
-  if (!(await store.list(reportPath)).includes(reportPath)) return null;
+  if (!(await holds(store, reportPath))) return null;
   return (await readJson(store, reportPath)) as RunReport;
+}
+
+async function holds(store: ArtifactStore, path: string): Promise<boolean> {
+  return (await store.list(path)).includes(path);
 }
 
 /** A trainer for a plan, with weights still to come. */
