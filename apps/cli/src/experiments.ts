@@ -46,31 +46,48 @@ function looksLikeFile(name: string): boolean {
 
 async function loadFile(file: string): Promise<Experiment> {
   if (!existsSync(file)) {
-    throw new TenonError({ code: 'NOT_FOUND', where: file, message: 'there is no such experiment file' });
+    throw new TenonError({
+      code: 'NOT_FOUND',
+      where: file,
+      message: 'there is no such experiment file',
+      hint: 'A run looks for it where it was when the run began.',
+    });
   }
-  const loaded = await importFile(file);
+  const loaded = await blaming(file, 'loaded', () => createJiti(pathToFileURL(file).href).import(file));
   const experiment = isExperiment(loaded) ? loaded : (loaded as { default?: unknown }).default;
-  if (isExperiment(experiment)) return experiment;
+  if (isExperiment(experiment)) {
+    return {
+      ...experiment,
+      setup: (...args) => blaming(file, 'set up', () => experiment.setup(...args)),
+    };
+  }
   throw new TenonError({
     code: 'INVALID_ARGUMENT',
     where: file,
     expected: 'an experiment as the default export',
-    got: experiment === undefined ? 'none' : typeof experiment,
+    got: describe(experiment),
     hint: 'Write: export default defineExperiment({ name, description, options, setup }).',
   });
 }
 
-async function importFile(file: string): Promise<unknown> {
+/** A module without a default export comes as an object of its exports. */
+function describe(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return String(value);
+  const names = Object.keys(value);
+  return names.length === 0 ? 'nothing' : `an object of ${names.join(', ')}`;
+}
+
+/** Runs what is the user's own: an error that isn't one of ours names the line in the file, instead of its stack. */
+async function blaming<T>(file: string, what: string, f: () => T | Promise<T>): Promise<T> {
   try {
-    return await createJiti(pathToFileURL(file).href).import(file);
+    return await f();
   } catch (cause) {
     if (isTenonError(cause)) throw cause;
+    const message = cause instanceof Error ? cause.message : String(cause);
     throw new TenonError({
       code: 'INVALID_ARGUMENT',
       where: placeOf(cause, file),
-      message: `this experiment could not be loaded: ${String((cause as Error).message)
-        .split('\n')[0]
-        .trim()}`,
+      message: `this experiment could not be ${what}: ${message.split('\n')[0].trim()}`,
       cause,
     });
   }
@@ -78,7 +95,7 @@ async function importFile(file: string): Promise<unknown> {
 
 /** The file, with the line that the error names in it, in its message (syntax) or its stack; columns are jiti's. */
 function placeOf(error: unknown, file: string): string {
-  const { message = '', stack = '' } = error as Partial<Error>;
+  const { message = '', stack = '' } = error instanceof Error ? error : {};
   const text = `${message}\n${stack}`;
   const at = text.indexOf(`${file}:`);
   const [, position] = at === -1 ? [] : (/^:(\d+):/.exec(text.slice(at + file.length)) ?? []);

@@ -7,14 +7,33 @@ export interface Interruption {
   release(): void;
 }
 
+/** What of the process it uses, for tests. */
+export interface InterruptionOptions {
+  readonly exit?: (code: number) => void;
+  /** Milliseconds. */
+  readonly now?: () => number;
+}
+
 const numbers = { SIGINT: 2, SIGTERM: 15 } as const;
 
-export function interruption(onFirst: () => void): Interruption {
+/**
+ * How far apart two signals are to be two: milliseconds. A Ctrl-C goes to all programs of the terminal's foreground, and
+ * `npm run` and the like pass theirs on, so that one keystroke comes here twice.
+ */
+const apart = 500;
+
+export function interruption(onFirst: () => void, options: InterruptionOptions = {}): Interruption {
+  const { exit = process.exit, now = () => performance.now() } = options;
   const controller = new AbortController();
   let code = 130;
+  let first = 0;
   const handle = (name: NodeJS.Signals): void => {
+    if (controller.signal.aborted) {
+      if (now() - first >= apart) exit(128 + numbers[name as keyof typeof numbers]);
+      return;
+    }
     code = 128 + numbers[name as keyof typeof numbers];
-    if (controller.signal.aborted) process.exit(code);
+    first = now();
     controller.abort();
     onFirst();
   };

@@ -13,6 +13,21 @@ export interface Output {
   trainView(): TrainView;
 }
 
+/** A figure in six digits, anything else as JSON. */
+export function formatResult(value: unknown): string {
+  return typeof value === 'number' ? String(Number(value.toPrecision(6))) : JSON.stringify(value);
+}
+
+/**
+ * Lets a program outlive the reader of its output (`tenon recipes | head -1`, a `tee` that died): what is written
+ * afterwards goes nowhere, and a training goes on to its end.
+ */
+export function outliveReader(stream: NodeJS.WritableStream): void {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE' && error.code !== 'ERR_STREAM_DESTROYED') throw error;
+  });
+}
+
 export function createOutput(json: boolean): Output {
   const { stdout, stderr } = process;
   return {
@@ -31,7 +46,9 @@ export function createOutput(json: boolean): Output {
         const described = known ? error.toJSON() : { code: 'INTERNAL', message: String(error) };
         stdout.write(`${JSON.stringify({ error: described })}\n`);
       }
-      stderr.write(`${known ? 'Error: ' : 'Internal error (please report it): '}${text}\n`);
+      stderr.write(
+        `${known ? 'Error: ' : "Internal error (please report it, if it isn't your own code's): "}${text}\n`,
+      );
     },
     trainView: () =>
       createTrainView({ json, stdout, isTerminal: stdout.isTTY === true, columns: stdout.columns }),

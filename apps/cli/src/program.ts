@@ -5,8 +5,8 @@ import { evaluate } from './commands/evaluate.js';
 import { type FilePrediction, predict } from './commands/predict.js';
 import { quickstart } from './commands/quickstart.js';
 import { serve } from './commands/serve.js';
-import { resume, show, type TrainResult, train } from './commands/train.js';
-import { createOutput, type Output } from './output.js';
+import { printTrained, resume, train } from './commands/train.js';
+import { createOutput, formatResult, type Output } from './output.js';
 import { recipes } from './recipes/index.js';
 import { version } from './version.js';
 
@@ -24,8 +24,13 @@ export async function main(args: readonly string[]): Promise<number> {
     await program.parseAsync(args, { from: 'user' });
     return exitCode;
   } catch (error) {
-    // Commander has printed its own message already: help, version, a wrong call.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (error instanceof CommanderError) {
+      // Commander has printed for people already: help, version, what was wrong with the call.
+      if (error.exitCode === 0) return 0;
+      const message = error.code === 'commander.help' ? 'No command was given.' : error.message;
+      if (output.json) output.result({ error: { code: 'USAGE', message } }, message);
+      return 2;
+    }
     output.fail(error);
     return 1;
   }
@@ -35,6 +40,7 @@ function build(output: Output, exit: (code: number) => void): Command {
   const program = new Command('tenon')
     .description('Trains, evaluates and serves models, from recipes or from experiments of your own.')
     .version(version)
+    .option('--json', 'print JSON lines for machines')
     .exitOverride()
     .showSuggestionAfterError()
     .configureOutput({ writeErr: (text) => process.stderr.write(text) });
@@ -66,7 +72,7 @@ function build(output: Output, exit: (code: number) => void): Command {
       output.result(
         result,
         Object.entries(result.test)
-          .map(([name, value]) => `test ${name}: ${format(value)}`)
+          .map(([name, value]) => `test ${name}: ${formatResult(value)}`)
           .join('\n'),
       );
     },
@@ -105,29 +111,9 @@ function build(output: Output, exit: (code: number) => void): Command {
 
   withBackend(add('quickstart', 'train on the embedded digits, evaluate, predict one sample'), 'auto')
     .option('--seed <number>', 'one seed, one run', parseCount, 0)
-    .action(async (flags) => exit((await quickstart(flags, output)).exitCode));
+    .action(async (flags) => exit(await quickstart(flags, output)));
 
   return program;
-}
-
-function printTrained({ run, report, exitCode }: TrainResult, output: Output): number {
-  const { reason, step, best, test } = report;
-  const folder = show(run);
-  const lines =
-    reason === 'aborted'
-      ? [`Saved. Go on with: tenon resume ${folder}`]
-      : [
-          ...(test
-            ? [
-                `test ${Object.entries(test)
-                  .map(([name, value]) => `${name} ${format(value)}`)
-                  .join(', ')}`,
-              ]
-            : []),
-          `The run is in ${folder}`,
-        ];
-  output.result({ run, reason, step, best, test }, lines.join('\n'));
-  return exitCode;
 }
 
 function describePrediction(prediction: FilePrediction): string {
@@ -140,10 +126,6 @@ function describePrediction(prediction: FilePrediction): string {
       return `${where}: ${label} (${(100 * probability).toFixed(1)} %)`;
     })
     .join('\n');
-}
-
-function format(value: unknown): string {
-  return typeof value === 'number' ? String(Number(value.toPrecision(6))) : JSON.stringify(value);
 }
 
 function parseCount(text: string): number {

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import {
   type Backend,
   createRegistry,
-  isTenonError,
+  hasModel,
   loadModel,
   type Model,
   type Registry,
@@ -17,20 +17,16 @@ import { findOrigin } from './experiments.js';
 /** The model that a run saved, or that a folder holds by itself. */
 export async function openRunModel(folder: string, backend: Backend): Promise<Model> {
   const store = folderStore(folder);
-  try {
-    const own = await ownRegistry(folder);
-    return await loadModel(store, { registry: createRegistry(layers, transforms, ...own), backend });
-  } catch (error) {
-    if (!isTenonError(error) || error.code !== 'NOT_FOUND' || !error.message.includes('model.json'))
-      throw error;
+  if (!(await hasModel(store))) {
     throw new TenonError({
       code: 'NOT_FOUND',
       where: folder,
       message: 'there is no saved model here (model.json)',
       hint: 'A run saves its model when it ends: `tenon resume` goes on with one that was killed.',
-      cause: error,
     });
   }
+  const own = await ownRegistry(folder);
+  return loadModel(store, { registry: createRegistry(layers, transforms, ...own), backend });
 }
 
 /** What the run's experiment brings along; nothing for a model that came without its run. */

@@ -23,6 +23,7 @@ export async function evaluate(
         code: 'USAGE',
         where: experiment.name,
         message: 'this experiment has no test data',
+        hint: 'Give its plan a dataset as `test`.',
       });
     }
     const model = await openRunModel(folder, backend);

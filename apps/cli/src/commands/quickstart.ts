@@ -6,15 +6,18 @@ import { startBackend } from '../backends.js';
 import { findOrigin } from '../experiments.js';
 import type { Output } from '../output.js';
 import { openRunModel } from '../run_model.js';
-import { show, type TrainResult, train } from './train.js';
+import { printTrained, show, train } from './train.js';
 
-/** `tenon quickstart`: trains on the embedded digits, then loads what was saved and predicts one test image. */
+/**
+ * `tenon quickstart`: trains on the embedded digits, then loads what was saved and predicts one test image. Returns the
+ * exit code.
+ */
 export async function quickstart(
   flags: { readonly seed: number; readonly backend: string },
   output: Output,
-): Promise<TrainResult> {
+): Promise<number> {
   const result = await train('digits-cnn', { ...flags, set: [] }, output);
-  if (result.exitCode !== 0) return result;
+  if (result.exitCode !== 0) return printTrained(result, output);
   const { image, label, prediction } = await predictSample(result.run, flags.backend);
   const { test } = result.report;
   const run = show(result.run);
@@ -40,7 +43,7 @@ export async function quickstart(
       '  npm run tenon -- recipes         what else there is to train',
     ].join('\n'),
   );
-  return result;
+  return 0;
 }
 
 async function predictSample(

@@ -12,7 +12,8 @@ import {
 import { startBackend } from '../backends.js';
 import { type FoundExperiment, findExperiment, findOrigin } from '../experiments.js';
 import { interruption } from '../interruption.js';
-import type { Output } from '../output.js';
+import { formatResult, type Output } from '../output.js';
+import { lockRun } from '../run_lock.js';
 
 export interface TrainFlags {
   readonly out?: string;
@@ -74,7 +75,16 @@ interface Execution {
   readonly data?: string;
 }
 
-async function execute(
+async function execute(found: FoundExperiment, execution: Execution, output: Output): Promise<TrainResult> {
+  const unlock = await lockRun(execution.folder);
+  try {
+    return await executeLocked(found, execution, output);
+  } finally {
+    unlock();
+  }
+}
+
+async function executeLocked(
   { experiment, origin }: FoundExperiment,
   execution: Execution,
   output: Output,
@@ -110,6 +120,27 @@ async function execute(
   return { run: folder, report, exitCode };
 }
 
+/** Prints what a training came to, or how to go on with it, and returns the exit code. */
+export function printTrained({ run, report, exitCode }: TrainResult, output: Output): number {
+  const { reason, step, best, test } = report;
+  const folder = show(run);
+  const lines =
+    reason === 'aborted'
+      ? [`Saved. Go on with: tenon resume ${folder}`]
+      : [
+          ...(test
+            ? [
+                `test ${Object.entries(test)
+                  .map(([name, value]) => `${name} ${formatResult(value)}`)
+                  .join(', ')}`,
+              ]
+            : []),
+          `The run is in ${folder}`,
+        ];
+  output.result({ run, reason, step, best, test }, lines.join('\n'));
+  return exitCode;
+}
+
 /** `--epochs 3` and `--set learningRate=0.01`, typed as the experiment's defaults are. */
 function parseOptions({ experiment }: FoundExperiment, flags: TrainFlags): ExperimentOptions {
   const given: Record<string, number | string | boolean> = {};
@@ -122,7 +153,7 @@ function parseOptions({ experiment }: FoundExperiment, flags: TrainFlags): Exper
     const text = rest.join('=');
     const standard = experiment.options[name];
     given[name] =
-      typeof standard === 'number' && text.trim() !== ''
+      typeof standard === 'number' && text.trim() !== '' && !Number.isNaN(Number(text))
         ? Number(text)
         : typeof standard === 'boolean'
           ? parseBoolean(text)
