@@ -53,8 +53,8 @@ async function loadFile(file: string): Promise<Experiment> {
       hint: 'A run looks for it where it was when the run began.',
     });
   }
-  const loaded = await blaming(file, 'loaded', () => createJiti(pathToFileURL(file).href).import(file));
-  const experiment = isExperiment(loaded) ? loaded : (loaded as { default?: unknown }).default;
+  const jiti = createJiti(pathToFileURL(file).href);
+  const experiment = await blaming(file, 'loaded', () => jiti.import(file, { default: true }));
   if (isExperiment(experiment)) {
     return {
       ...experiment,
