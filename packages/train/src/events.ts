@@ -1,6 +1,9 @@
 import type { Json } from '@tenon-ml/core';
 
-/** The figures of one pass over data: the loss, and each metric by its name. */
+/**
+ * The figures of one pass over data: the loss, and each metric by its name. Where they are written as JSON (event logs,
+ * reports, `tenon --json`), one that is NaN or infinite is null.
+ */
 export interface Figures {
   readonly loss: number;
   readonly [metric: string]: Json;

@@ -12,7 +12,7 @@ import {
 import { createEventLog } from './event_log.js';
 import type { BestEpoch, EpochRecord, Figures, TrainEvent } from './events.js';
 import { type AnyPlan, type Experiment, type ExperimentOptions, resolveOptions } from './experiment.js';
-import type { FitResult, Trainer } from './options.js';
+import type { FitResult } from './options.js';
 import { startTrainer } from './trainer.js';
 
 /** What a run was started with: enough to set it up again. `run.json`. */
@@ -98,7 +98,7 @@ export async function* runExperiment(
       };
   const info = await backend.init();
   const plan = await setUpRun(experiment, description);
-  const trainer = await createPlanTrainer(plan, description.seed, backend);
+  const trainer = await startTrainer({ ...plan, seed: description.seed, backend });
   const log = createEventLog(store, eventsPath);
   try {
     let truncated = false;
@@ -194,20 +194,4 @@ export async function readReport(store: ArtifactStore): Promise<RunReport | null
 
 async function holds(store: ArtifactStore, path: string): Promise<boolean> {
   return (await store.list(path)).includes(path);
-}
-
-/** A trainer for a plan, with weights still to come. */
-export function createPlanTrainer(plan: AnyPlan, seed: number, backend: Backend): Promise<Trainer> {
-  const { model, loss, optimizer, metrics, input, preprocessing, classNames } = plan;
-  return startTrainer({
-    model,
-    loss,
-    optimizer,
-    metrics,
-    input,
-    preprocessing,
-    classNames,
-    seed,
-    backend,
-  });
 }
