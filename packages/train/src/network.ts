@@ -14,7 +14,6 @@ import {
   upload,
 } from '@tenon-ml/core';
 import type { Dataset } from '@tenon-ml/data';
-import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Checkpoint, HostCarry, StoredCheckpoint } from './checkpoint.js';
 import { type Batch, noBatches } from './evaluate.js';
 import { checkIdentity, type Identity } from './identity.js';
@@ -71,16 +70,16 @@ export function createNetwork(
     carry: onDevice(templates, backend),
     async weights() {
       const { params, state } = network.carry;
-      return (await read({ params, state }, { keep: true })) as Weights;
+      return read({ params, state }, { keep: true });
     },
     setWeights(weights) {
       const { params, state } = network.carry;
-      network.carry = { ...network.carry, ...(upload(weights, backend) as Pick<Carry, 'params' | 'state'>) };
+      network.carry = { ...network.carry, ...upload(weights, backend) };
       release({ params, state });
     },
     async hostCarry() {
       const { params, state, optimizer } = network.carry;
-      return (await read({ params, state, optimizer }, { keep: true })) as HostCarry;
+      return read({ params, state, optimizer }, { keep: true });
     },
     load(stored, where) {
       checkIdentity(identity, stored.identity, where);
@@ -92,7 +91,7 @@ export function createNetwork(
     },
     clearHalt() {
       release(network.carry.halted);
-      network.carry = { ...network.carry, halted: upload(scalar(0), backend) as Tensor };
+      network.carry = { ...network.carry, halted: upload(scalar(0), backend) };
     },
     dispose: () => release(network.carry),
   };
@@ -120,5 +119,5 @@ export async function inferInput(
 }
 
 function onDevice(carry: HostCarry, backend: Backend): Carry {
-  return upload({ ...carry, halted: scalar(0) }, backend) as Carry;
+  return upload({ ...carry, halted: scalar(0) }, backend);
 }

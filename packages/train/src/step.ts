@@ -99,7 +99,7 @@ export function compileTrainStep(
       return {
         carry: {
           params: ifSound(updated.params, carry.params),
-          state: ifSound(state as Params<Tensor>, carry.state),
+          state: ifSound(state, carry.state),
           optimizer: ifSound(updated.state, carry.optimizer),
           halted,
         },
