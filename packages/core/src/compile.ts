@@ -148,9 +148,20 @@ export function upload<T extends Tree<NdArray>>(tree: T, backend: Backend): Uplo
     checkNdArray(leaf, path || 'upload');
   }
   const instance = engineBackend(backend);
-  return withBackend(backend, () =>
-    treeMap<NdArray, Tensor>(tree, (leaf) => internals().keep(makeTensor(leaf, instance))),
-  ) as unknown as Uploaded<T>;
+  const made: Tensor[] = [];
+  try {
+    return withBackend(backend, () =>
+      treeMap<NdArray, Tensor>(tree, (leaf) => {
+        const tensor = internals().keep(makeTensor(leaf, instance));
+        made.push(tensor);
+        return tensor;
+      }),
+    ) as unknown as Uploaded<T>;
+  } catch (error) {
+    // The backend may run out of memory in the middle.
+    release(made);
+    throw error;
+  }
 }
 
 /** Frees a tree of tensors whose values nobody wants. */

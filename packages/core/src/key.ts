@@ -10,7 +10,7 @@ import { hash32, philox4x32, philoxWords, unitFloat } from './philox.js';
  * ```ts
  * const key = createKey(42);
  * const [weights, order] = key.split(2);
- * weights.normal([3, 3]);            // the same nine numbers on every machine
+ * weights.normal([3, 3]);            // the same nine numbers, every time
  * order.foldIn('epoch').foldIn(7);   // the key of the order of epoch 7
  * ```
  */

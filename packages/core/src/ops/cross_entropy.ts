@@ -22,7 +22,7 @@ import { defineOp, type OpDefinition } from '../op.js';
 
 type Inputs = { readonly logits: Tensor; readonly target: Tensor };
 
-/** log softmax by rows: x − max x − log Σ exp(x − max x); finite for every finite x. */
+/** log softmax by rows: x − max x − log Σ exp(x − max x); finite where x − max x is. */
 function logSoftmaxRows(logits: Tensor): Tensor {
   const shifted = sub(logits, max(logits, 1, true));
   return sub(shifted, log(sum(exp(shifted), 1, true)));
