@@ -20,14 +20,14 @@ afterEach(async () => {
 const double = (x: tf.Tensor) => tf.add(x, x);
 
 describe('init', () => {
-  test('says what runs, without claiming WebAssembly', async () => {
+  test('says what runs', async () => {
     const backend = wasm();
     started.push(backend);
     expect(await backend.init()).toEqual({
       name: 'wasm',
-      device: 'CPU, JavaScript kernels (tfjs-backend-cpu)',
+      device: 'CPU, WebAssembly SIMD, 1 thread',
       threads: 1,
-      features: { kernels: 'javascript' },
+      features: { kernels: 'wasm-simd' },
     });
     expect(backend.name).toBe('wasm');
     expect(backend.engineName).toBe('tenon-wasm');

@@ -1,5 +1,6 @@
 import { startEngineBackend } from './engine.js';
 import { isTenonError, TenonError } from './errors.js';
+import type { Recorder } from './recorder.js';
 
 /** What a backend found when it started. */
 export interface BackendInfo {
@@ -24,6 +25,20 @@ export interface Backend {
   init(): Promise<BackendInfo>;
   /** Frees everything that lives on it. */
   dispose(): Promise<void>;
+  /** Present, once started, on backends that can record steps: see `compile`. */
+  readonly recorder?: Recorder | undefined;
+  /** What it holds at the moment, where it knows. */
+  memory?(): BackendMemory;
+}
+
+/** Bytes on a device. */
+export interface BackendMemory {
+  /** Of live tensors, recordings and scratch. */
+  readonly inUse: number;
+  /** The most that was in use at once. */
+  readonly peak: number;
+  /** What the backend has taken from the system. */
+  readonly reserved: number;
 }
 
 /** Why each backend that was tried before the chosen one can't run here. */

@@ -21,6 +21,7 @@ export * from './ops/dilated_convolution.js';
 export * from './ops/random.js';
 export * from './optimizer.js';
 export * from './philox.js';
+export * from './recorder.js';
 export * from './registry.js';
 export * from './safetensors.js';
 export * from './spec.js';

@@ -1,5 +1,6 @@
 import { Add, broadcast_util, Multiply, RealDiv, Sub } from '@tensorflow/tfjs-core';
-import { defineKernel, float32Tensor, float32Values, type Kernel } from './kernel.js';
+import { defineHostKernel, float32Tensor, float32Values } from './host.js';
+import type { Kernel } from './kernel.js';
 
 /**
  * One run of a broadcast operation: out[k] from a[i + k·aStep] and b[j + k·bStep], for k < count. Every operation has
@@ -38,7 +39,7 @@ export const realDiv = broadcastKernel(RealDiv, (count, out, to, a, i, aStep, b,
 });
 
 function broadcastKernel(kernelName: string, run: Run): Kernel {
-  return defineKernel(kernelName, ({ inputs: { a, b }, backend }) => {
+  return defineHostKernel(kernelName, ({ inputs: { a, b }, backend }) => {
     if (a.dtype !== 'float32' || b.dtype !== 'float32') return undefined;
     const shape = broadcast_util.assertAndGetBroadcastShape(a.shape, b.shape);
     const left = float32Values(backend, a);

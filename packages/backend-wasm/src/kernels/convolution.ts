@@ -9,7 +9,7 @@ import {
   util,
 } from '@tensorflow/tfjs-core';
 import { type Matrix, multiply } from '../product.js';
-import { defineKernel, float32Tensor, float32Values } from './kernel.js';
+import { defineHostKernel, float32Tensor, float32Values } from './host.js';
 
 type Conv2DInfo = ReturnType<typeof backend_util.computeConv2DInfo>;
 
@@ -23,7 +23,7 @@ type Conv2DInfo = ReturnType<typeof backend_util.computeConv2DInfo>;
  * other dtypes, NCHW, and a ∂y of another shape than y (tfjs's suite has one) go to tfjs-backend-cpu. Padding is a zero like any other, so where it meets Inf or NaN in the
  * kernel or in ∂y the result is NaN, as in PyTorch; tfjs-backend-cpu leaves out what lies on the padding.
  */
-export const conv2D = defineKernel<Conv2DAttrs>(Conv2D, ({ inputs: { x, filter }, attrs, backend }) => {
+export const conv2D = defineHostKernel<Conv2DAttrs>(Conv2D, ({ inputs: { x, filter }, attrs, backend }) => {
   const format = backend_util.convertConv2DDataFormat(attrs.dataFormat);
   if (x.dtype !== 'float32' || filter.dtype !== 'float32' || format !== 'channelsLast') return undefined;
   const info = backend_util.computeConv2DInfo(
@@ -50,7 +50,7 @@ export const conv2D = defineKernel<Conv2DAttrs>(Conv2D, ({ inputs: { x, filter }
 });
 
 /** ∂K of `conv2D`, without dilation (as tfjs's gradient of it). */
-export const conv2DBackpropFilter = defineKernel<Conv2DBackpropFilterAttrs>(
+export const conv2DBackpropFilter = defineHostKernel<Conv2DBackpropFilterAttrs>(
   Conv2DBackpropFilter,
   ({ inputs: { x, dy }, attrs, backend }) => {
     const format = backend_util.convertConv2DDataFormat(attrs.dataFormat);
@@ -81,7 +81,7 @@ export const conv2DBackpropFilter = defineKernel<Conv2DBackpropFilterAttrs>(
 );
 
 /** ∂x of `conv2D`, without dilation. */
-export const conv2DBackpropInput = defineKernel<Conv2DBackpropInputAttrs>(
+export const conv2DBackpropInput = defineHostKernel<Conv2DBackpropInputAttrs>(
   Conv2DBackpropInput,
   ({ inputs: { dy, filter }, attrs, backend }) => {
     const format = backend_util.convertConv2DDataFormat(attrs.dataFormat);

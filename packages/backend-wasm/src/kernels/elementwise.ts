@@ -1,5 +1,6 @@
 import { Cast, type CastAttrs, type DataType, Relu, Sqrt, Step, type StepAttrs } from '@tensorflow/tfjs-core';
-import { defineKernel, float32Tensor, float32Values, type Kernel } from './kernel.js';
+import { defineHostKernel, float32Tensor, float32Values } from './host.js';
+import type { Kernel } from './kernel.js';
 
 /** max(0, x); NaN stays NaN. float32, as for the other two; other dtypes go to tfjs-backend-cpu. */
 export const relu = elementwiseKernel(Relu, (x, out) => {
@@ -23,7 +24,7 @@ const numeric: ReadonlySet<DataType> = new Set(['float32', 'int32', 'bool']);
  * so that a float32 tensor reads as bytes, or holds integers that float32 doesn't: here the values are converted,
  * int32 to the nearest float32. The rest goes to tfjs-backend-cpu: to int32 truncates, to bool is x ≠ 0.
  */
-export const cast = defineKernel<CastAttrs>(Cast, ({ inputs: { x }, attrs: { dtype }, backend }) => {
+export const cast = defineHostKernel<CastAttrs>(Cast, ({ inputs: { x }, attrs: { dtype }, backend }) => {
   const widens = x.dtype === 'bool' ? dtype === 'int32' || dtype === 'float32' : dtype === 'float32';
   if (x.dtype === dtype || !numeric.has(x.dtype) || !widens) return undefined;
   // The storage copies into an array of the right class.
@@ -35,7 +36,7 @@ function elementwiseKernel<A extends object>(
   kernelName: string,
   run: (x: Float32Array, out: Float32Array, attrs: A) => void,
 ): Kernel {
-  return defineKernel<A>(kernelName, ({ inputs: { x }, attrs, backend }) => {
+  return defineHostKernel<A>(kernelName, ({ inputs: { x }, attrs, backend }) => {
     if (x.dtype !== 'float32') return undefined;
     const source = float32Values(backend, x);
     const out = new Float32Array(source.length);

@@ -7,20 +7,20 @@ import {
 } from '@tensorflow/tfjs-core';
 import { add } from './arithmetic.js';
 import { conv2D } from './convolution.js';
-import { callKernel, cpuKernel, defineKernel, type KernelCall } from './kernel.js';
+import { callKernel, cpuKernel, defineHostKernel, type HostCall } from './host.js';
 import { batchMatMul } from './matmul.js';
 
 /**
  * A product, its bias and its activation. tfjs-backend-cpu's fused kernels call its own parts whatever is registered:
  * these call ours, and give the same bits as the three ops one after another.
  */
-export const fusedMatMul = defineKernel<_FusedMatMulAttrs>(_FusedMatMul, (call) => {
+export const fusedMatMul = defineHostKernel<_FusedMatMulAttrs>(_FusedMatMul, (call) => {
   const { a, b } = call.inputs;
   return finish(call, callKernel(batchMatMul, call.backend, { a, b }, call.attrs));
 });
 
 /** A convolution, its bias and its activation, NHWC. */
-export const fusedConv2D = defineKernel<FusedConv2DAttrs>(FusedConv2D, (call) => {
+export const fusedConv2D = defineHostKernel<FusedConv2DAttrs>(FusedConv2D, (call) => {
   if (call.attrs.dataFormat !== 'NHWC') return undefined;
   const { x, filter } = call.inputs;
   return finish(call, callKernel(conv2D, call.backend, { x, filter }, call.attrs));
@@ -36,7 +36,7 @@ const activations: { readonly [name: string]: string } = {
 };
 
 function finish(
-  { inputs, attrs, backend }: KernelCall<_FusedMatMulAttrs | FusedConv2DAttrs>,
+  { inputs, attrs, backend }: HostCall<_FusedMatMulAttrs | FusedConv2DAttrs>,
   product: TensorInfo,
 ): TensorInfo {
   let current = product;

@@ -1,25 +1,52 @@
 import {
-  type backend_util,
+  type DataType,
   getKernel,
   type KernelConfig,
   type KernelFunc,
-  type NamedAttrMap,
-  type NamedTensorInfoMap,
   type TensorInfo,
 } from '@tensorflow/tfjs-core';
 import type { EngineBackend } from '../engine_backend.js';
+import type { Block } from '../entry.js';
+import type { KernelName } from '../module/kernels.js';
+
+export type { Block } from '../entry.js';
+
+/** What a kernel of ours works with. It never sees values: its calls are recorded, and replayed with others. */
+export interface Engine {
+  /** The block of an input. */
+  block(tensor: TensorInfo): Block;
+  /** A new tensor, uninitialised. */
+  allocate(shape: readonly number[], dtype: DataType): TensorInfo;
+  /** A block for the time of this call, uninitialised. */
+  scratch(bytes: number): Block;
+  /** The same data under another shape (and dtype, of the same width). */
+  alias(tensor: TensorInfo, shape: readonly number[], dtype?: DataType): TensorInfo;
+  /**
+   * Runs a kernel of the module on its parts 0 to `parts` − 1. Its words are the pointers of the inputs (0 for null),
+   * those of the outputs, and the integers. An output that is also read stands among the inputs too. Where `parts` is 0,
+   * nothing happens.
+   */
+  launch(
+    kernel: KernelName,
+    parts: number,
+    inputs: readonly (Block | null)[],
+    outputs: readonly Block[],
+    integers: readonly number[],
+  ): void;
+}
 
 /** What a kernel is called with; `A` are its attributes. */
 export interface KernelCall<A> {
   /** By name; an optional one that isn't given is absent. */
   readonly inputs: { readonly [name: string]: TensorInfo };
   readonly attrs: A;
-  readonly backend: EngineBackend;
+  readonly engine: Engine;
 }
 
-/** A kernel of ours, by the name that tfjs gives to what it computes. */
+/** A kernel of ours, by the name that tfjs (or core's ops) gives to what it computes. */
 export interface Kernel {
   readonly kernelName: string;
+  /** For `registerKernel`. */
   readonly kernelFunc: KernelFunc;
 }
 
@@ -27,40 +54,48 @@ export interface Kernel {
  * A kernel for some of the calls of a tfjs kernel: `run` returns undefined for a call that it leaves to
  * tfjs-backend-cpu's (another dtype, another layout).
  */
-export function defineKernel<A extends object>(
+export function defineKernel<A extends object = object>(
   kernelName: string,
-  run: (call: KernelCall<A>) => TensorInfo | undefined,
+  run: (call: KernelCall<A>) => TensorInfo | TensorInfo[] | undefined,
 ): Kernel {
-  const kernelFunc: KernelFunc = (call) =>
-    run(call as unknown as KernelCall<A>) ?? cpuKernel(kernelName)(call);
+  const kernelFunc: KernelFunc = (call) => {
+    const engine = call.backend as EngineBackend;
+    const mark = engine.enter();
+    let result: TensorInfo | TensorInfo[] | undefined;
+    try {
+      result = run({
+        inputs: call.inputs as { [name: string]: TensorInfo },
+        attrs: call.attrs as unknown as A,
+        engine,
+      });
+    } finally {
+      engine.leave(mark, result === undefined);
+    }
+    return result ?? fallbackFor(kernelName)(call);
+  };
   return { kernelName, kernelFunc };
 }
 
-/** tfjs-backend-cpu's kernel of a name. It runs on our storage, which inherits from its own. */
-export function cpuKernel(kernelName: string): KernelFunc {
-  return (getKernel(kernelName, 'cpu') as KernelConfig).kernelFunc;
+/** A kernel in JavaScript, on typed arrays: tfjs-backend-cpu's, which runs on our storage as on its own. */
+export function hostKernel(kernelName: string, kernelFunc: KernelFunc): Kernel {
+  return {
+    kernelName,
+    kernelFunc: (call) => (call.backend as EngineBackend).runHostKernel(kernelName, kernelFunc, call),
+  };
 }
 
-/** Calls a kernel from within another, on the same backend. */
-export function callKernel(
-  { kernelFunc }: Pick<Kernel, 'kernelFunc'>,
-  backend: EngineBackend,
-  inputs: NamedTensorInfoMap,
-  attrs: object = {},
-): TensorInfo {
-  return kernelFunc({ inputs, backend, attrs: attrs as NamedAttrMap }) as TensorInfo;
+function fallbackFor(kernelName: string): KernelFunc {
+  const config = getKernel(kernelName, 'cpu') as KernelConfig | undefined;
+  if (!config)
+    throw new Error(`The engine's kernel ${kernelName} can't take these inputs, and there is no other.`);
+  return hostKernel(kernelName, config.kernelFunc).kernelFunc;
 }
 
-/** The elements of a float32 tensor: its own array, to be read only. */
-export function float32Values(backend: EngineBackend, tensor: TensorInfo): Float32Array {
-  return backend.data.get(tensor.dataId).values as Float32Array;
-}
+const scratchFloat = new Float32Array(1);
+const scratchInteger = new Int32Array(scratchFloat.buffer);
 
-/** A new float32 tensor over `values`, which is taken, not copied. */
-export function float32Tensor(
-  backend: EngineBackend,
-  shape: readonly number[],
-  values: Float32Array,
-): TensorInfo {
-  return backend.makeTensorInfo([...shape], 'float32', values as backend_util.BackendValues);
+/** The bits of a float32, as kernels take numbers that are no integers. */
+export function floatBits(value: number): number {
+  scratchFloat[0] = value;
+  return scratchInteger[0];
 }

@@ -1,13 +1,13 @@
 import { BatchMatMul, type BatchMatMulAttrs, broadcast_util, util } from '@tensorflow/tfjs-core';
 import { multiply } from '../product.js';
-import { defineKernel, float32Tensor, float32Values } from './kernel.js';
+import { defineHostKernel, float32Tensor, float32Values } from './host.js';
 
 /**
  * The product of the last two axes, the ones before them broadcast: [..., rows, inner] · [..., inner, columns], each
  * transposed on request. float32; other dtypes go to tfjs-backend-cpu, whose broadcast of batches is right only where
  * one operand has a single matrix or both have the same batch.
  */
-export const batchMatMul = defineKernel<BatchMatMulAttrs>(
+export const batchMatMul = defineHostKernel<BatchMatMulAttrs>(
   BatchMatMul,
   ({ inputs: { a, b }, attrs, backend }) => {
     if (a.dtype !== 'float32' || b.dtype !== 'float32') return undefined;

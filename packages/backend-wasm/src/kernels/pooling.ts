@@ -5,13 +5,13 @@ import {
   MaxPoolGrad,
   type MaxPoolGradAttrs,
 } from '@tensorflow/tfjs-core';
-import { defineKernel, float32Tensor, float32Values } from './kernel.js';
+import { defineHostKernel, float32Tensor, float32Values } from './host.js';
 
 /**
  * The largest element under each window, NHWC; padding doesn't take part, and NaN is passed over (tfjs's own suite
  * asks for that; PyTorch hands NaN on). float32; other dtypes go to tfjs-backend-cpu.
  */
-export const maxPool = defineKernel<MaxPoolAttrs>(MaxPool, ({ inputs: { x }, attrs, backend }) => {
+export const maxPool = defineHostKernel<MaxPoolAttrs>(MaxPool, ({ inputs: { x }, attrs, backend }) => {
   if (x.dtype !== 'float32') return undefined;
   const { filterSize, strides, pad, dimRoundingMode } = attrs;
   const info = backend_util.computePool2DInfo(x.shape as Shape, filterSize, strides, 1, pad, dimRoundingMode);
@@ -42,7 +42,7 @@ export const maxPool = defineKernel<MaxPoolAttrs>(MaxPool, ({ inputs: { x }, att
  * The gradient of `maxPool`: each ∂y goes to the largest element of its window, the first of them in row-major order
  * where several are equal, and nowhere where none is larger than −Inf.
  */
-export const maxPoolGrad = defineKernel<MaxPoolGradAttrs>(
+export const maxPoolGrad = defineHostKernel<MaxPoolGradAttrs>(
   MaxPoolGrad,
   ({ inputs: { dy, input }, attrs, backend }) => {
     if (input.dtype !== 'float32' || dy.dtype !== 'float32') return undefined;

@@ -1,5 +1,6 @@
 import { backend_util, Mean, type MeanAttrs, Sum, type SumAttrs, util } from '@tensorflow/tfjs-core';
-import { defineKernel, float32Tensor, float32Values, type Kernel } from './kernel.js';
+import { defineHostKernel, float32Tensor, float32Values } from './host.js';
+import type { Kernel } from './kernel.js';
 
 /**
  * Σ x over axes that adjoin (all, the first ones, the last ones, one in the middle), in float64 and in row-major
@@ -14,7 +15,7 @@ function reduction<A extends SumAttrs | MeanAttrs>(
   kernelName: string,
   finish: (total: number, count: number) => number,
 ): Kernel {
-  return defineKernel<A>(kernelName, ({ inputs: { x }, attrs, backend }) => {
+  return defineHostKernel<A>(kernelName, ({ inputs: { x }, attrs, backend }) => {
     if (x.dtype !== 'float32') return undefined;
     const axes = util.parseAxisParam(attrs.axis, x.shape);
     const block = reducedBlock(x.shape, axes);

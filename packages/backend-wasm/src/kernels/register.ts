@@ -4,7 +4,7 @@ import { choose } from './choose.js';
 import { conv2D, conv2DBackpropFilter, conv2DBackpropInput } from './convolution.js';
 import { cast, relu, sqrt, step } from './elementwise.js';
 import { fusedConv2D, fusedMatMul } from './fused.js';
-import type { Kernel } from './kernel.js';
+import { hostKernel, type Kernel } from './kernel.js';
 import { batchMatMul } from './matmul.js';
 import { maxPool, maxPoolGrad } from './pooling.js';
 import { mean, sum } from './reduction.js';
@@ -36,11 +36,12 @@ const opKernels: readonly Kernel[] = [choose];
 
 /** Registers a complete set of kernels with tfjs, for a backend of this name. */
 export function registerKernels(backendName: string): void {
-  const own = new Map(ownKernels.map((kernel) => [kernel.kernelName, kernel.kernelFunc]));
+  const own = new Map([...ownKernels, ...opKernels].map((kernel) => [kernel.kernelName, kernel.kernelFunc]));
   for (const config of getKernelsForBackend('cpu')) {
-    registerKernel({ ...config, backendName, kernelFunc: own.get(config.kernelName) ?? config.kernelFunc });
+    const { kernelName, kernelFunc } = config;
+    if (!own.has(kernelName)) own.set(kernelName, hostKernel(kernelName, kernelFunc).kernelFunc);
   }
-  for (const kernel of opKernels) registerKernel({ ...kernel, backendName });
+  for (const [kernelName, kernelFunc] of own) registerKernel({ kernelName, backendName, kernelFunc });
 }
 
 /** Takes them out again. */

@@ -1,0 +1,46 @@
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type { NdArray } from './ndarray.js';
+
+/**
+ * How a backend records calls of compiled functions and replays them. `compile` decides when: it traces the first
+ * calls of a signature while they run eagerly, asks for a plan once two traces follow each other, and from then on
+ * runs the plan instead of the function.
+ */
+export interface Recorder {
+  /**
+   * Watches what runs on the backend, until `end`. `inputs` are the leaves of the arguments; those whose `fromHost` is
+   * set were uploaded for this call, and will come as NdArrays in replays.
+   */
+  begin(inputs: readonly Tensor[], fromHost: readonly boolean[]): Recording;
+  /** A plan for calls like these two, which follow each other; or how they differ, in words. */
+  plan(earlier: Recording, later: Recording): Plan | string;
+}
+
+/** A call that is or was watched. */
+export interface Recording {
+  /** Ends it; without outputs where the call threw. */
+  end(outputs?: readonly Tensor[]): void;
+  /** Why calls like it can't be replayed, if something was in the way. */
+  readonly reason: string | undefined;
+}
+
+/** A recorded call, ready to be repeated on other values. */
+export interface Plan {
+  /** How many kernels a replay runs. */
+  readonly commands: number;
+  /** Bytes on the device for what a replay makes in between. */
+  readonly bytes: number;
+  /**
+   * Repeats the call. Inputs as in the recording: tensors where there were tensors, NdArrays of the same dtypes and
+   * shapes where those were uploaded. The outputs are new tensors, and alias none of the inputs but where the function
+   * returned an input itself. Whatever it throws, it leaves nothing behind; `RecordingMismatch` where the call turns
+   * out not to be like the recorded one.
+   */
+  run(inputs: readonly (Tensor | NdArray)[]): Tensor[];
+  dispose(): void;
+}
+
+/** A replay that can't go on, since its call isn't like the recorded ones: it runs eagerly instead. */
+export class RecordingMismatch extends Error {
+  override name = 'RecordingMismatch';
+}
