@@ -29,7 +29,7 @@ const { error, stderr } = await asc.main(
   {
     readFile: (name, base = folder) => {
       try {
-        return readFileSync(resolve(base, name), 'utf8');
+        return readFileSync(resolve(folder, base, name), 'utf8');
       } catch {
         return null;
       }

@@ -1,23 +1,7 @@
-import {
-  _FusedMatMul,
-  type _FusedMatMulAttrs,
-  FusedConv2D,
-  type FusedConv2DAttrs,
-  type TensorInfo,
-} from '@tensorflow/tfjs-core';
+import { FusedConv2D, type FusedConv2DAttrs, type TensorInfo } from '@tensorflow/tfjs-core';
 import { add } from './arithmetic.js';
 import { conv2D } from './convolution.js';
 import { callKernel, cpuKernel, defineHostKernel, type HostCall } from './host.js';
-import { batchMatMul } from './matmul.js';
-
-/**
- * A product, its bias and its activation. tfjs-backend-cpu's fused kernels call its own parts whatever is registered:
- * these call ours, and give the same bits as the three ops one after another.
- */
-export const fusedMatMul = defineHostKernel<_FusedMatMulAttrs>(_FusedMatMul, (call) => {
-  const { a, b } = call.inputs;
-  return finish(call, callKernel(batchMatMul, call.backend, { a, b }, call.attrs));
-});
 
 /** A convolution, its bias and its activation, NHWC. */
 export const fusedConv2D = defineHostKernel<FusedConv2DAttrs>(FusedConv2D, (call) => {
@@ -35,10 +19,7 @@ const activations: { readonly [name: string]: string } = {
   prelu: 'Prelu',
 };
 
-function finish(
-  { inputs, attrs, backend }: HostCall<_FusedMatMulAttrs | FusedConv2DAttrs>,
-  product: TensorInfo,
-): TensorInfo {
+function finish({ inputs, attrs, backend }: HostCall<FusedConv2DAttrs>, product: TensorInfo): TensorInfo {
   let current = product;
   const replace = (next: TensorInfo): void => {
     backend.disposeIntermediateTensorInfo(current);

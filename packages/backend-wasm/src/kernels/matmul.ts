@@ -1,66 +1,108 @@
-import { BatchMatMul, type BatchMatMulAttrs, broadcast_util, util } from '@tensorflow/tfjs-core';
-import { multiply } from '../product.js';
-import { defineHostKernel, float32Tensor, float32Values } from './host.js';
+import {
+  _FusedMatMul,
+  type _FusedMatMulAttrs,
+  BatchMatMul,
+  type BatchMatMulAttrs,
+  broadcast_util,
+  type TensorInfo,
+  util,
+} from '@tensorflow/tfjs-core';
+import { defineFusedKernel } from './epilogue.js';
+import { defineKernel, type Engine, type Kernel } from './kernel.js';
+import { type BatchAxis, product } from './product.js';
 
 /**
  * The product of the last two axes, the ones before them broadcast: [..., rows, inner] · [..., inner, columns], each
- * transposed on request. float32; other dtypes go to tfjs-backend-cpu, whose broadcast of batches is right only where
- * one operand has a single matrix or both have the same batch.
+ * transposed on request; float32 sums. Other dtypes go to tfjs-backend-cpu, whose broadcast of batches is right only
+ * where one operand has a single matrix or both have the same batch.
  */
-export const batchMatMul = defineHostKernel<BatchMatMulAttrs>(
-  BatchMatMul,
-  ({ inputs: { a, b }, attrs, backend }) => {
-    if (a.dtype !== 'float32' || b.dtype !== 'float32') return undefined;
-    // The original says what is wrong with a vector.
-    if (a.shape.length < 2 || b.shape.length < 2) return undefined;
-    const [aRows, aColumns] = a.shape.slice(-2);
-    const [bRows, bColumns] = b.shape.slice(-2);
-    const [rows, inner] = attrs.transposeA ? [aColumns, aRows] : [aRows, aColumns];
-    const [innerB, columns] = attrs.transposeB ? [bColumns, bRows] : [bRows, bColumns];
-    util.assert(
-      inner === innerB,
-      () =>
-        `Error in matMul: inner shapes (${inner}) and (${innerB}) of Tensors with shapes ${a.shape} and ` +
-        `${b.shape} and transposeA=${attrs.transposeA} and transposeB=${attrs.transposeB} must match.`,
-    );
-    const batch = broadcast_util.assertAndGetBroadcastShape(a.shape.slice(0, -2), b.shape.slice(0, -2));
-    const left = float32Values(backend, a);
-    const right = float32Values(backend, b);
-    const aOffsets = matrixOffsets(a.shape, batch);
-    const bOffsets = matrixOffsets(b.shape, batch);
-    const out = new Float32Array(aOffsets.length * rows * columns);
-    for (const [i, offset] of aOffsets.entries()) {
-      const aMatrix = { data: left, offset, rowStride: aColumns, columnStride: 1 };
-      const bMatrix = { data: right, offset: bOffsets[i], rowStride: bColumns, columnStride: 1 };
-      multiply(
-        attrs.transposeA ? transposed(aMatrix) : aMatrix,
-        attrs.transposeB ? transposed(bMatrix) : bMatrix,
-        rows,
-        inner,
-        columns,
-        out,
-        i * rows * columns,
-      );
-    }
-    return float32Tensor(backend, [...batch, rows, columns], out);
-  },
+const batchMatMul = defineKernel<BatchMatMulAttrs>(BatchMatMul, ({ inputs: { a, b }, attrs, engine }) =>
+  multiply(engine, a, b, attrs, undefined, false),
 );
 
-function transposed<M extends { rowStride: number; columnStride: number }>(matrix: M): M {
-  return { ...matrix, rowStride: matrix.columnStride, columnStride: matrix.rowStride };
+/** A product, its bias and its activation: the bits of the ops one after another. */
+const fusedMatMul = defineFusedKernel<_FusedMatMulAttrs>(
+  _FusedMatMul,
+  ({ inputs: { b }, attrs }) => b.shape[b.shape.length - (attrs.transposeB ? 2 : 1)],
+  ({ inputs: { a, b }, attrs, engine }, bias, relu) => multiply(engine, a, b, attrs, bias, relu),
+);
+
+export const matmulKernels: readonly Kernel[] = [batchMatMul, fusedMatMul];
+
+function multiply(
+  engine: Engine,
+  a: TensorInfo,
+  b: TensorInfo,
+  { transposeA, transposeB }: { readonly transposeA: boolean; readonly transposeB: boolean },
+  bias: TensorInfo | undefined,
+  relu: boolean,
+): TensorInfo | undefined {
+  const aRank = a.shape.length;
+  const bRank = b.shape.length;
+  // The original says what is wrong with a vector.
+  if (a.dtype !== 'float32' || b.dtype !== 'float32' || aRank < 2 || bRank < 2) return undefined;
+  const rows = a.shape[aRank - (transposeA ? 1 : 2)];
+  const inner = a.shape[aRank - (transposeA ? 2 : 1)];
+  const columns = b.shape[bRank - (transposeB ? 2 : 1)];
+  util.assert(
+    inner === b.shape[bRank - (transposeB ? 1 : 2)],
+    () =>
+      `Error in matMul: inner shapes (${inner}) and (${b.shape[bRank - (transposeB ? 1 : 2)]}) of Tensors with shapes ` +
+      `${a.shape} and ${b.shape} and transposeA=${transposeA} and transposeB=${transposeB} must match.`,
+  );
+  const aBatch = a.shape.slice(0, -2);
+  const bBatch = b.shape.slice(0, -2);
+  const batch = broadcast_util.assertAndGetBroadcastShape(aBatch, bBatch);
+  const out = engine.allocate([...batch, rows, columns], 'float32');
+  product(engine, {
+    a: engine.block(a),
+    b: engine.block(b),
+    out: engine.block(out),
+    rows,
+    inner,
+    columns,
+    transposeA,
+    transposeB,
+    axes: batchAxes(batch, aBatch, bBatch, rows * inner, inner * columns, rows * columns),
+    bias: bias && engine.block(bias),
+    activation: relu ? 'relu' : 'linear',
+  });
+  return out;
 }
 
-/** Where the matrix of each element of the broadcast `batch` begins in a tensor of `shape`. */
-function matrixOffsets(shape: readonly number[], batch: readonly number[]): number[] {
-  const size = shape[shape.length - 2] * shape[shape.length - 1];
-  const own = shape.slice(0, -2);
-  let offsets = [0];
-  let stride = size * util.sizeFromShape(own);
-  for (const [axis, length] of batch.entries()) {
-    const ownLength = own[axis - batch.length + own.length] ?? 1;
-    stride = ownLength === 0 ? 0 : stride / ownLength;
-    const step = ownLength === 1 ? 0 : stride;
-    offsets = offsets.flatMap((offset) => Array.from({ length }, (_, i) => offset + i * step));
+/** The axes of a broadcast batch; those that lie one after another in both operands become one. */
+function batchAxes(
+  batch: readonly number[],
+  aBatch: readonly number[],
+  bBatch: readonly number[],
+  aSize: number,
+  bSize: number,
+  outSize: number,
+): BatchAxis[] {
+  const axes: BatchAxis[] = [];
+  let aNext = aSize;
+  let bNext = bSize;
+  let outNext = outSize;
+  for (let i = 1; i <= batch.length; i++) {
+    const length = batch[batch.length - i];
+    const aLength = i <= aBatch.length ? aBatch[aBatch.length - i] : 1;
+    const bLength = i <= bBatch.length ? bBatch[bBatch.length - i] : 1;
+    const axis = {
+      length,
+      aStride: aLength === 1 ? 0 : aNext,
+      bStride: bLength === 1 ? 0 : bNext,
+      outStride: outNext,
+    };
+    aNext *= aLength;
+    bNext *= bLength;
+    outNext *= length;
+    if (length === 1) continue;
+    const last = axes[0];
+    if (last && axis.aStride === last.aStride * last.length && axis.bStride === last.bStride * last.length) {
+      axes[0] = { ...last, length: length * last.length };
+    } else {
+      axes.unshift(axis);
+    }
   }
-  return offsets;
+  return axes;
 }

@@ -3,9 +3,9 @@ import { add, multiply, realDiv, sub } from './arithmetic.js';
 import { choose } from './choose.js';
 import { conv2D, conv2DBackpropFilter, conv2DBackpropInput } from './convolution.js';
 import { cast, relu, sqrt, step } from './elementwise.js';
-import { fusedConv2D, fusedMatMul } from './fused.js';
+import { fusedConv2D } from './fused.js';
 import { hostKernel, type Kernel } from './kernel.js';
-import { batchMatMul } from './matmul.js';
+import { matmulKernels } from './matmul.js';
 import { maxPool, maxPoolGrad } from './pooling.js';
 import { mean, sum } from './reduction.js';
 
@@ -21,8 +21,7 @@ export const ownKernels: readonly Kernel[] = [
   sqrt,
   sum,
   mean,
-  batchMatMul,
-  fusedMatMul,
+  ...matmulKernels,
   conv2D,
   conv2DBackpropInput,
   conv2DBackpropFilter,
