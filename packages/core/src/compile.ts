@@ -17,6 +17,8 @@ import {
 import { TenonError } from './errors.js';
 import { rememberHostValue } from './host_values.js';
 import { checkNdArray, isNdArray, type NdArray } from './ndarray.js';
+import type { Recorder, Recording } from './recorder.js';
+import { Recordings } from './recordings.js';
 import {
   type Downloaded,
   type Feed,
@@ -43,15 +45,30 @@ export interface CompileOptions {
 
 /** How calls of a compiled function run. */
 export interface Explanation {
-  readonly mode: 'eager';
+  /**
+   * How the last call ran: 'eager', op by op; 'traced', eagerly while it was watched; 'replayed', from a recording. A
+   * function that wasn't called is 'eager'.
+   */
+  readonly mode: 'eager' | 'traced' | 'replayed';
+  /** Why calls like the last one run so, in words. */
   readonly reason: string;
   readonly calls: number;
+  /** How many of them were replayed. */
+  readonly replayed: number;
+  /** The recordings that are kept, one for each signature (shapes, dtypes, structure) of the arguments. */
+  readonly recordings: readonly {
+    readonly signature: string;
+    /** Kernels that a replay runs. */
+    readonly commands: number;
+    /** Bytes that it needs for what it makes in between. */
+    readonly bytes: number;
+  }[];
 }
 
 /** What `compile` returns: the function, callable with host values in the place of tensors. */
 export interface Compiled<Args extends readonly unknown[], Out> {
   (...args: { [I in keyof Args]: Feed<Args[I]> }): Out;
-  /** Whether calls are replayed from a recording, and if not, why. */
+  /** Whether calls are replayed from recordings, and if not, why. */
   explain(): Explanation;
 }
 
@@ -65,6 +82,11 @@ export interface Compiled<Args extends readonly unknown[], Out> {
  * and donated arguments alive. Inside another compiled function of the same backend, or under a gradient tape, it is
  * just the function: nothing is checked or consumed.
  *
+ * On a backend that records, the first calls of a signature (structure, shapes and dtypes of the arguments) run eagerly
+ * and are watched; once two of them have done the same, later ones are replayed without running the function, with the
+ * same bits. What the function takes from outside by other ways than its arguments is frozen then. A function that
+ * reads values, draws numbers of its own or makes shapes from values stays eager; `explain()` says why.
+ *
  * Throws `IMPURE_FUNCTION` for a function that returns a Promise or anything but tensors, or that uses a tensor which it
  * wasn't given (looked for until a call has succeeded: such a tensor would be frozen into a recording). Calls throw
  * `INVALID_ARGUMENT`, `SHAPE_MISMATCH`, `DTYPE_MISMATCH` and `BACKEND_MISMATCH` for arguments that are no tensors or
@@ -76,7 +98,39 @@ export function compile<Args extends readonly Tree<Tensor>[], Out extends Tree<T
 ): Compiled<Args, Out> {
   const { backend, donate = [] } = options;
   const name = options.name || f.name || 'compiled function';
+  const recordings = new Recordings();
   let calls = 0;
+  let replayed = 0;
+
+  const runEagerly = (args: readonly Tree<Tensor | NdArray>[], recorder: Recorder | undefined): Out => {
+    let recording: Recording | undefined;
+    const output = withBackend(backend, () =>
+      runScope(
+        name,
+        () => {
+          const first = nextTensorId();
+          const tensors = args.map((arg) => uploadWithin(arg));
+          const inputs = tensors.flatMap((tree) => treeLeaves<Tensor>(tree));
+          const given = new Set(inputs);
+          const guard = calls === 0 || recorder ? guardCaptures(name, first, given) : undefined;
+          const fromHost =
+            recorder && args.flatMap((arg) => treeLeaves<Tensor | NdArray>(arg).map(isNdArray));
+          recording = fromHost && recorder?.begin(inputs, fromHost);
+          let result: Out | undefined;
+          try {
+            result = detach(f(...(tensors as unknown as Args)), given, name, first) as Out;
+            return result;
+          } finally {
+            guard?.();
+            recording?.end(result === undefined ? undefined : treeLeaves<Tensor>(result));
+          }
+        },
+        (result) => treeLeaves<Tensor>(result),
+      ),
+    );
+    if (recorder && recording) recordings.add(recorder, recording, output);
+    return output;
+  };
 
   const call = (...args: Tree<Tensor | NdArray>[]): Out => {
     if (isInScope() || isRecordingGradients()) {
@@ -84,40 +138,34 @@ export function compile<Args extends readonly Tree<Tensor>[], Out extends Tree<T
         f(...(args.map((arg) => uploadWithin(arg)) as unknown as Args)),
       );
     }
+    const leaves: (Tensor | NdArray)[] = [];
     for (const [index, arg] of args.entries()) {
-      for (const [path, leaf] of treeEntries(arg))
+      for (const [path, leaf] of treeEntries(arg)) {
         checkArgument(leaf, `${name}, argument ${index + 1}`, path, backend);
+        leaves.push(leaf);
+      }
     }
-    const output = withBackend(backend, () =>
-      runScope(
-        name,
-        () => {
-          const first = nextTensorId();
-          const tensors = args.map((arg) => uploadWithin(arg));
-          const given = new Set(tensors.flatMap((tree) => treeLeaves<Tensor>(tree)));
-          const guard = calls === 0 ? guardCaptures(name, first, given) : undefined;
-          try {
-            return detach(f(...(tensors as unknown as Args)), given, name, first) as Out;
-          } finally {
-            guard?.();
-          }
-        },
-        (result) => treeLeaves<Tensor>(result),
-      ),
-    );
+    const { recorder } = backend;
+    const replay = recorder && recordings.find(recorder, args);
+    let output = replay && withBackend(backend, () => recordings.replay(replay, leaves));
+    if (output) replayed++;
+    else output = runEagerly(args, recorder && recordings.isOpen ? recorder : undefined);
     for (const index of donate) {
       for (const leaf of treeLeaves<Tensor | NdArray>(args[index] ?? []))
         if (leaf instanceof Tensor) consume(leaf, name);
     }
     calls++;
-    return output;
+    return output as Out;
   };
 
-  const explain = (): Explanation => ({
-    mode: 'eager',
-    reason: `the backend '${backend.name}' does not record: every call runs its ops one by one`,
-    calls,
-  });
+  const explain = (): Explanation => {
+    const { recorder } = backend;
+    if (!recorder) {
+      const reason = `the backend '${backend.name}' does not record: every call runs its ops one by one`;
+      return { mode: 'eager', reason, calls, replayed, recordings: [] };
+    }
+    return { ...recordings.explain(), calls, replayed };
+  };
   return Object.assign(call, { explain }) as unknown as Compiled<Args, Out>;
 }
 

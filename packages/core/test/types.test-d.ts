@@ -115,7 +115,7 @@ step(hostBlock, zeros([2]));
 // What it gives out, it takes in again.
 let state: Parameters<typeof step>[0] = hostBlock;
 state = step(state, tensor, { labels: zeros([1]) }).params;
-expectTypeOf(step.explain().mode).toEqualTypeOf<'eager'>();
+expectTypeOf(step.explain().mode).toEqualTypeOf<'eager' | 'traced' | 'replayed'>();
 // @ts-expect-error a compiled function gives out trees of tensors
 compile((x: Tensor) => ({ x, n: 3 }), { backend });
 // @ts-expect-error and is synchronous

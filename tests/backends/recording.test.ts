@@ -1,0 +1,210 @@
+import { wasm } from '@tenon-ml/backend-wasm';
+import {
+  type Backend,
+  compile,
+  createKey,
+  fromNested,
+  type NdArray,
+  read,
+  release,
+  scalar,
+  tensorCount,
+  treeEntries,
+  upload,
+} from '@tenon-ml/core';
+import * as tf from '@tensorflow/tfjs-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { adamCorrection, initialState, randomBatch, trainStep } from './digits_network.js';
+
+const recording = wasm({ poison: true });
+const eager = wasm({ record: false });
+
+beforeAll(async () => {
+  await recording.init();
+  await eager.init();
+});
+afterAll(async () => {
+  await recording.dispose();
+  await eager.dispose();
+});
+
+const x = fromNested([1, 2, 3]);
+
+/** The parameters and losses of some steps of the digits CNN; the batch alternates between two sizes. */
+async function train(backend: Backend, steps: number, sizes: readonly number[]) {
+  const step = compile(trainStep, { backend, donate: [0] });
+  let state: Parameters<typeof step>[0] = initialState(1, 8);
+  const losses: number[] = [];
+  for (let i = 1; i <= steps; i++) {
+    const { images, labels } = randomBatch(i, sizes[i % sizes.length]);
+    const result = step(state, images, labels, scalar(adamCorrection(i)));
+    state = result.state;
+    losses.push(Number((await read(result.loss)).data[0]));
+  }
+  const values = treeEntries<NdArray>((await read(state as never)) as never);
+  return { losses, values, explanation: step.explain() };
+}
+
+describe('a recorded step', () => {
+  test('gives the bits of the eager one, for several batch sizes at once', async () => {
+    const before = tensorCount();
+    const replayed = await train(recording, 14, [8, 5]);
+    const plain = await train(eager, 14, [8, 5]);
+    expect(replayed.losses).toEqual(plain.losses);
+    expect(replayed.values).toEqual(plain.values);
+    // The first two calls of each of four signatures: the state comes as arrays once, then as tensors.
+    expect(replayed.explanation).toMatchObject({ mode: 'replayed', calls: 14 });
+    expect(replayed.explanation.replayed).toBeGreaterThanOrEqual(14 - 6);
+    expect(plain.explanation).toMatchObject({ mode: 'eager', replayed: 0 });
+    expect(tensorCount()).toBe(before);
+  });
+
+  test('doesn’t run the function any more', async () => {
+    let runs = 0;
+    const double = compile(
+      (a: tf.Tensor) => {
+        runs++;
+        return tf.add(a, a);
+      },
+      { backend: recording },
+    );
+    for (let i = 0; i < 5; i++) expect((await read(double(scalar(i)))).data[0]).toBe(2 * i);
+    expect(runs).toBe(2);
+  });
+
+  test('takes tensors and arrays, and hands an argument through', async () => {
+    const f = compile((a: tf.Tensor, b: tf.Tensor) => ({ a, b, sum: tf.add(a, b), again: a }), {
+      backend: recording,
+    });
+    const a = upload(x, recording);
+    for (let i = 0; i < 4; i++) {
+      const { a: same, b, sum, again } = await read(f(a, fromNested([i, i, i])));
+      expect([...same.data]).toEqual([1, 2, 3]);
+      expect([...again.data]).toEqual([1, 2, 3]);
+      expect([...b.data]).toEqual([i, i, i]);
+      expect([...sum.data]).toEqual([1 + i, 2 + i, 3 + i]);
+    }
+    expect(f.explain().mode).toBe('replayed');
+    release(a);
+  });
+
+  test('keeps its constants, and computes from them once', async () => {
+    const f = compile(
+      (a: tf.Tensor) => ({ shifted: tf.add(a, tf.mul(tf.range(0, 3), 2)), table: tf.range(0, 3) }),
+      { backend: recording },
+    );
+    for (let i = 0; i < 4; i++) {
+      const { shifted, table } = await read(f(fromNested([i, i, i])));
+      expect([...shifted.data]).toEqual([i, i + 2, i + 4]);
+      expect([...table.data]).toEqual([0, 1, 2]);
+    }
+    expect(f.explain()).toMatchObject({ mode: 'replayed' });
+    expect(f.explain().recordings[0].commands).toBeLessThanOrEqual(2);
+  });
+
+  test('tells signatures apart: shapes, dtypes, structure, tensors that are the same', async () => {
+    const f = compile((a: tf.Tensor, b: tf.Tensor) => tf.add(a, b), { backend: recording });
+    const [p, q] = [upload(x, recording), upload(fromNested([10, 20, 30]), recording)];
+    for (let i = 0; i < 3; i++) {
+      expect([...(await read(f(p, p))).data]).toEqual([2, 4, 6]);
+      expect([...(await read(f(p, q))).data]).toEqual([11, 22, 33]);
+      expect([...(await read(f(scalar(i), q))).data]).toEqual([10 + i, 20 + i, 30 + i]);
+    }
+    expect(f.explain().recordings).toHaveLength(3);
+    release([p, q]);
+  });
+
+  test('is one of a bounded number', async () => {
+    const f = compile((a: tf.Tensor) => tf.sum(a), { backend: recording });
+    for (let size = 1; size <= 40; size++) {
+      for (let i = 0; i < 3; i++) await read(f(createKey(size).normal([size])));
+    }
+    expect(f.explain().recordings.length).toBeLessThanOrEqual(16);
+  });
+
+  test('holds no more memory after many replays, and gives back what it held', async () => {
+    const backend = wasm();
+    await backend.init();
+    const step = compile(trainStep, { backend, donate: [0] });
+    let state: Parameters<typeof step>[0] = initialState(1, 4);
+    const run = async (i: number) => {
+      const { images, labels } = randomBatch(i, 4);
+      const result = step(state, images, labels, scalar(adamCorrection(i)));
+      state = result.state;
+      await read(result.loss);
+    };
+    for (let i = 1; i <= 6; i++) await run(i);
+    const before = backend.memory?.();
+    for (let i = 7; i <= 60; i++) await run(i);
+    expect(backend.memory?.()).toEqual(before);
+    await backend.dispose();
+  });
+});
+
+describe('stays eager, and says why:', () => {
+  const explained = async (f: (a: tf.Tensor) => tf.Tensor, calls = 4): Promise<string> => {
+    const compiled = compile(f, { backend: recording, name: 'f' });
+    for (let i = 0; i < calls; i++) await read(compiled(x));
+    const { mode, reason, replayed } = compiled.explain();
+    expect([mode, replayed]).toEqual(['eager', 0]);
+    return reason;
+  };
+
+  test('a number that is drawn inside', async () => {
+    expect(await explained((a) => tf.mul(a, tf.scalar(Math.random())))).toMatch(
+      /constant made inside.*changes/,
+    );
+  });
+
+  test('random values of tfjs', async () => {
+    expect(await explained((a) => tf.add(a, tf.randomUniform([3])))).toMatch(/constant made inside.*changes/);
+  });
+
+  test('an attribute that changes', async () => {
+    let axis = 0;
+    expect(
+      await explained((a) => tf.slice(tf.reshape(tf.sum(tf.reshape(a, [1, 3]), axis++ % 2), [-1]), 0, 1)),
+    ).toMatch(/Sum|other shapes/);
+  });
+
+  test('a value that is read inside', async () => {
+    expect(await explained((a) => tf.mul(a, a.dataSync()[1]))).toBe('it reads values inside');
+  });
+
+  test('a shape that depends on values', async () => {
+    expect(await explained((a) => tf.unique(a).values)).toBe('the shape that Unique gives depends on values');
+  });
+
+  test('another course from call to call', async () => {
+    let calls = 0;
+    expect(await explained((a) => (calls++ % 2 === 0 ? tf.square(a) : tf.neg(a)))).toMatch(
+      /command 1 is (Square|Neg) in one call and (Neg|Square) in the next/,
+    );
+  });
+
+  test('a course that settles is replayed after all', async () => {
+    let calls = 0;
+    const settles = compile((a: tf.Tensor) => (calls++ === 0 ? tf.square(a) : tf.neg(a)), {
+      backend: recording,
+    });
+    const results = [];
+    for (let i = 0; i < 5; i++) results.push((await read(settles(scalar(3)))).data[0]);
+    expect(results).toEqual([9, -3, -3, -3, -3]);
+    expect(settles.explain().mode).toBe('replayed');
+  });
+});
+
+describe('a backend that is started again', () => {
+  test('begins its recordings anew', async () => {
+    const backend = wasm();
+    await backend.init();
+    const double = compile((a: tf.Tensor) => tf.add(a, a), { backend });
+    for (let i = 0; i < 3; i++) await read(double(scalar(i)));
+    expect(double.explain().replayed).toBe(1);
+    await backend.dispose();
+    await backend.init();
+    for (let i = 0; i < 4; i++) expect((await read(double(scalar(i)))).data[0]).toBe(2 * i);
+    expect(double.explain().replayed).toBe(3);
+    await backend.dispose();
+  });
+});
