@@ -12,17 +12,18 @@ const tests = resolve(import.meta.dirname, '..');
 const backend = process.argv[2] ?? 'tenon-wasm';
 const dist = '@tensorflow/tfjs-core/dist';
 
-// init() registers the backend at once; the suite starts a new instance of it for each of its parts.
+// init() registers the backend; the suite starts a new instance of it for each of its parts. What is freed is filled
+// with NaN, so that a kernel that reads it fails.
 const setup = `
 import '${dist}/public/chained_ops/register_all_chained_ops';
 import { wasm } from '@tenon-ml/backend-wasm';
 import { setTestEnvs, setupTestFilters } from '${dist}/jasmine_util';
-void wasm().init();
+export const started = wasm({ poison: true }).init();
 setTestEnvs([{ name: '${backend}', backendName: '${backend}', isDataSync: true }]);
 // tfjs leaves these out for its cpu backend too: bias and prelu in NCHW.
 setupTestFilters([], (name) => !/^fused conv2d.*(basic|im2row) in NCHW with/.test(name));
 `;
-const modules = { setup, suite: `import 'setup'; import '${dist}/tests';` };
+const modules = { setup, suite: `export { started } from 'setup'; import '${dist}/tests';` };
 
 /** Serves the two modules above. */
 const virtual = {
@@ -72,5 +73,5 @@ env.addReporter({
     process.exitCode = failed === 0 && passed > 4000 ? 0 : 1;
   },
 });
-require(outfile);
+await require(outfile).started;
 env.execute();
