@@ -1,1 +1,1 @@
-export { wasm } from './wasm.js';
+export { type WasmOptions, wasm } from './wasm.js';

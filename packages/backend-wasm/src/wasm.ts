@@ -18,6 +18,8 @@ export interface WasmOptions {
   readonly poison?: boolean;
   /** For measurements: kernels do nothing, and what is left is the JavaScript around them. Results are garbage. */
   readonly dryRun?: boolean;
+  /** For measurements: told of each kernel of the module that ran, and of the milliseconds that it took. */
+  readonly profile?: (kernel: string, milliseconds: number) => void;
 }
 
 /**
@@ -38,7 +40,7 @@ export interface WasmOptions {
  * ```
  */
 export function wasm(options: WasmOptions = {}): Backend {
-  const { memoryLimit: limit, record = true, poison = false, dryRun = false } = options;
+  const { memoryLimit: limit, record = true, poison = false, dryRun = false, profile } = options;
   let engineName = '';
   let starting: Promise<void> | undefined;
   let recorder: { readonly of: EngineBackend; readonly recorder: Recorder } | undefined;
@@ -49,12 +51,14 @@ export function wasm(options: WasmOptions = {}): Backend {
     registerKernels(name);
     const create = (): EngineBackend => {
       const pool = new Memory({ ...(limit === undefined ? {} : { limit }), poison });
-      return new EngineBackend(pool, instantiateKernels(module, pool.memory, { dryRun }));
+      return new EngineBackend(
+        pool,
+        instantiateKernels(module, pool.memory, { dryRun, ...(profile && { profile }) }),
+      );
     };
     try {
       // What it can't do is said here, not on the console.
-      const first = create();
-      let unused: EngineBackend | undefined = first;
+      let unused: EngineBackend | undefined = create();
       // Priority 0: tfjs never picks it by itself where there is another backend.
       registerBackend(
         name,

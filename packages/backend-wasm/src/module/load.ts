@@ -28,11 +28,19 @@ export async function compileKernels(): Promise<WebAssembly.Module> {
   }
 }
 
-/** Binds the kernels to a memory. With `dryRun` they do nothing: what is left is the JavaScript around them. */
+/** How kernels are called: as they are, not at all, or with a clock. */
+export interface Instrumentation {
+  /** Kernels do nothing: what is left is the JavaScript around them. */
+  readonly dryRun?: boolean;
+  /** Told of each kernel and of the milliseconds that it took. Recorded commands are then called one by one. */
+  readonly profile?: (kernel: KernelName, milliseconds: number) => void;
+}
+
+/** Binds the kernels to a memory. */
 export function instantiateKernels(
   module: WebAssembly.Module,
   memory: WebAssembly.Memory,
-  { dryRun = false } = {},
+  { dryRun = false, profile }: Instrumentation = {},
 ): Kernels {
   const table = new WebAssembly.Table({ element: 'anyfunc', initial: kernelNames.length + 1 });
   const { exports } = new WebAssembly.Instance(module, { env: { memory, table } });
@@ -42,12 +50,39 @@ export function instantiateKernels(
     // Place 0 stays empty: a command of zeros traps.
     places[name] = i + 1;
     table.set(i + 1, exports[name]);
-    functions[name] = dryRun ? () => {} : (exports[name] as KernelFunction);
+    const kernel = exports[name] as KernelFunction;
+    functions[name] = dryRun ? () => {} : profile ? timed(kernel, name, profile) : kernel;
   }
+  const run = exports.run as Kernels['run'];
   return {
     functions: functions as Kernels['functions'],
     places: places as Kernels['places'],
-    run: dryRun ? () => {} : (exports.run as Kernels['run']),
+    run: dryRun ? () => {} : profile ? runOneByOne(memory, functions) : run,
+  };
+}
+
+function timed(
+  kernel: KernelFunction,
+  name: KernelName,
+  profile: NonNullable<Instrumentation['profile']>,
+): KernelFunction {
+  return (args, begin, end) => {
+    const before = performance.now();
+    kernel(args, begin, end);
+    profile(name, performance.now() - before);
+  };
+}
+
+/** What `run` in `assembly/run.ts` does, from outside. */
+function runOneByOne(
+  memory: WebAssembly.Memory,
+  functions: { readonly [name: string]: KernelFunction },
+): Kernels['run'] {
+  return (list, end) => {
+    const words = new Uint32Array(memory.buffer);
+    for (let at = list / 4; at < end / 4; at += 3 + words[at + 2]) {
+      functions[kernelNames[words[at] - 1]](4 * (at + 3), 0, words[at + 1]);
+    }
   };
 }
 
