@@ -216,9 +216,10 @@ export class EngineBackend extends MathBackendCPU implements Engine {
     if (this.#hostDepth === 0) this.trace?.unrecordable('it reads values inside');
     const values = super.readSync(dataId);
     const { buffer } = values as Float32Array;
-    // Strings and complex values are arrays of their own already. (Not every page has SharedArrayBuffer by name.)
-    const isView = buffer !== undefined && !(buffer instanceof ArrayBuffer);
-    return isView ? ((values as Float32Array).slice() as Values) : values;
+    // Strings and complex values are arrays of their own already.
+    return buffer === this.pool.memory.buffer || buffer instanceof SharedArrayBuffer
+      ? ((values as Float32Array).slice() as Values)
+      : values;
   }
 
   override disposeData(dataId: DataId, force = false): boolean {

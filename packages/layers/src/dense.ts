@@ -1,5 +1,5 @@
 import { defineLayer, type Key, type Layer, type Leaf, type None, type TensorSpec } from '@tenon-ml/core';
-import { fused, reshape, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
+import { add, matMul, reshape, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
 import { frozenLayer } from './frozen.js';
 import { type Initializer, initialize, readInitializer } from './initializers.js';
 import { checkFloat32, type InputLike, leaves, shapeError } from './inputs.js';
@@ -85,9 +85,9 @@ function denseOf(
       const features = checkInput(input, where, kernel.shape[0]);
       const leading = input.shape.slice(0, -1);
       const matrix = leading.length === 1 ? input : reshape(input, [leading[0] * leading[1], features]);
-      // One kernel for both: with no activation tfjs keeps it whole under a gradient tape too.
-      const product = fused.matMul({ a: matrix as Tensor2D, b: kernel as Tensor2D, bias: offset });
-      return { output: leading.length === 1 ? product : reshape(product, [...leading, units]), state };
+      const product = matMul(matrix as Tensor2D, kernel as Tensor2D);
+      const shifted = bias ? add(product, offset) : product;
+      return { output: leading.length === 1 ? shifted : reshape(shifted, [...leading, units]), state };
     },
   });
 }

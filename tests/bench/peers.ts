@@ -1,0 +1,58 @@
+import { join } from 'node:path';
+import { benchFolder, bundle } from './bundle.mjs';
+import type { Command } from './peer_process.js';
+
+/** Another library (or ours), on one of its backends. */
+export interface PeerSource {
+  readonly name: string;
+  readonly backend: string;
+  /** The file of peers/ that is run. */
+  readonly program: string;
+  /** Whether it has one thread in Node, whatever it is told. */
+  readonly singleThreaded?: boolean;
+}
+
+export const peerSources: readonly PeerSource[] = [
+  { name: 'tenon', backend: 'wasm', program: 'tenon.ts' },
+  { name: 'tfjs-layers', backend: 'cpu', program: 'tfjs-layers.ts', singleThreaded: true },
+  { name: 'tfjs-layers', backend: 'wasm', program: 'tfjs-layers.ts', singleThreaded: true },
+  { name: 'tfjs-node', backend: 'tensorflow', program: 'tfjs-layers.ts' },
+  { name: 'jax-js', backend: 'wasm', program: 'jax-js.ts', singleThreaded: true },
+  { name: 'pytorch', backend: 'cpu', program: 'pytorch.py' },
+  { name: 'keras', backend: 'tensorflow', program: 'keras.py' },
+];
+
+/** Bundles the programs that need it, once each. */
+export class Programs {
+  readonly #bundles = new Map<string, Promise<string>>();
+
+  constructor(private readonly python: string) {}
+
+  async command({ program, backend }: PeerSource, threads: number): Promise<Command> {
+    const path = join(benchFolder, 'peers', program);
+    const env = environment(threads);
+    const args = [String(threads), backend];
+    if (program.endsWith('.py')) return { file: this.python, args: [path, ...args], env };
+    let bundled = this.#bundles.get(path);
+    if (!bundled) {
+      bundled = bundle(path);
+      this.#bundles.set(path, bundled);
+    }
+    return { file: process.execPath, args: ['--enable-source-maps', await bundled, ...args], env };
+  }
+
+  /** The bundles that were made, for whoever removes them. */
+  files(): Promise<string[]> {
+    return Promise.all(this.#bundles.values());
+  }
+}
+
+/** Threads as every library reads them, no GPU, and nothing that makes a library choose kernels for another processor. */
+function environment(threads: number): NodeJS.ProcessEnv {
+  const env: NodeJS.ProcessEnv = { ...process.env, CUDA_VISIBLE_DEVICES: '', TF_CPP_MIN_LOG_LEVEL: '3' };
+  for (const name of Object.keys(env))
+    if (/^(OPENBLAS|MKL|BLIS|NVPL|ONEDNN|DNNL|ATEN|OMP)_/.test(name)) delete env[name];
+  for (const library of ['OMP', 'MKL', 'OPENBLAS', 'NUMEXPR', 'VECLIB_MAXIMUM'])
+    env[`${library}_NUM_THREADS`] = String(threads);
+  return env;
+}

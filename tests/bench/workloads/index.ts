@@ -1,0 +1,19 @@
+import type { Workload } from '../workload.js';
+import { cifar10Cnn } from './cifar10-cnn.js';
+import { inference } from './inference.js';
+import { matmul } from './matmul.js';
+import { mlp } from './mlp.js';
+
+export const workloads: readonly Workload[] = [cifar10Cnn, mlp, matmul, inference];
+
+/** Names for several workloads at once. `cpu` is one thread whatever `--threads` says. */
+export const suites: { readonly [name: string]: readonly string[] } = {
+  all: workloads.map(({ name }) => name),
+  cpu: workloads.map(({ name }) => name),
+  training: workloads.filter(({ kind }) => kind === 'training').map(({ name }) => name),
+};
+
+/** The workload of this name, or undefined. */
+export function findWorkload(name: string): Workload | undefined {
+  return workloads.find((workload) => workload.name === name);
+}
