@@ -14,8 +14,9 @@ interface EngineInternals {
   registry: { [name: string]: KernelBackend };
   state: {
     numTensors: number;
-    activeTape: { saved: Tensor[] }[] | null;
+    activeTape: TapeNode[] | null;
     gradientDepth: number;
+    kernelDepth: number;
     activeScope: object | null;
     tensorInfo: WeakMap<object, { backend: KernelBackend }>;
   };
@@ -42,6 +43,13 @@ interface EngineInternals {
     dy: Tensor | undefined,
     allowNoGradients: boolean,
   ): { value: Tensor; grads: (Tensor | undefined)[] };
+}
+
+/** One operation that a gradient tape has seen. */
+interface TapeNode {
+  readonly inputs: { readonly [name: string]: Tensor };
+  readonly outputs: readonly Tensor[];
+  readonly saved: readonly Tensor[];
 }
 
 /** What a tape node calls in the backward pass: gradients by the name of the input. */
@@ -192,6 +200,17 @@ export function isRecordingGradients(): boolean {
   return internals().state.gradientDepth > 0;
 }
 
+/** Runs `f` unseen by any gradient tape: what it returns is a constant to all of them. */
+export function withoutGradient<T>(f: () => T): T {
+  const { state } = internals();
+  state.kernelDepth++;
+  try {
+    return f();
+  } finally {
+    state.kernelDepth--;
+  }
+}
+
 /** Whether a scope of ours is open; tfjs's own `tidy` doesn't count. */
 export function isInScope(): boolean {
   return Object.hasOwn(internals(), 'keep');
@@ -225,7 +244,7 @@ export function runScope<T>(name: string, f: () => T, escaping: (result: T) => r
           watch(original(...args)),
     ),
   ];
-  if (outermost) restore.push(override('addTapeNode', cloneCustomGradients));
+  if (outermost) restore.push(override('addTapeNode', mendTape));
   let escaped: readonly Tensor[] = [];
   // Not the bare name: tfjs takes a custom gradient's scope for a kernel where one has that name.
   tfjs.startScope(`in ${name}`);
@@ -247,11 +266,11 @@ export function runScope<T>(name: string, f: () => T, escaping: (result: T) => r
 }
 
 /**
- * tfjs frees gradients one by one while it adds them up, and what a custom gradient saved when the tape ends: a
- * gradient that is dy itself, a saved tensor, or another input's gradient would be handed on disposed. So each gets
- * its own.
+ * What tfjs's tape gets wrong. It frees gradients one by one while it adds them up, and what a custom gradient saved
+ * when the tape ends: a gradient that is dy itself, a saved tensor, or another input's gradient would be handed on
+ * disposed. So each gets its own. And see `moveBeforeSaved`.
  */
-function cloneCustomGradients(addTapeNode: EngineInternals['addTapeNode']): EngineInternals['addTapeNode'] {
+function mendTape(addTapeNode: EngineInternals['addTapeNode']): EngineInternals['addTapeNode'] {
   return (kernel, inputs, outputs, gradient, saved, attrs) => {
     const cloned: GradientFunction | null =
       gradient &&
@@ -260,5 +279,25 @@ function cloneCustomGradients(addTapeNode: EngineInternals['addTapeNode']): Engi
           Object.entries(gradient(dy, kept, constants)).map(([input, of]) => [input, () => clone(of())]),
         ));
     addTapeNode(kernel, inputs, outputs, cloned, saved, attrs);
+    const { activeTape, gradientDepth } = internals().state;
+    // Only a gradient of a gradient follows what was saved.
+    if (gradientDepth > 1 && activeTape && saved.length > 0) moveBeforeSaved(activeTape, saved.length);
   };
+}
+
+/**
+ * Puts the last node of a tape before the clones of its outputs. tfjs enters an operation after the clones that it
+ * saved, and a tape is read in order: what a second derivative owes to a saved output (of tanh, exp, softmax) would be
+ * lost in silence.
+ */
+function moveBeforeSaved(tape: TapeNode[], saved: number): void {
+  const last = tape.length - 1;
+  const node = tape[last];
+  const isSavedOutput = (index: number): boolean => node.outputs.includes(tape[index].inputs.x);
+  for (let index = Math.max(0, last - saved); index < last; index++) {
+    if (!isSavedOutput(index)) continue;
+    tape.pop();
+    tape.splice(index, 0, node);
+    return;
+  }
 }

@@ -6,6 +6,7 @@ import {
   type NamedAttrMap,
   type NamedTensorMap,
   type Tensor,
+  tidy,
 } from '@tensorflow/tfjs-core';
 import { internals } from './engine.js';
 import { hostValue } from './host_values.js';
@@ -49,22 +50,70 @@ export function defineOp<Inputs extends OpInputs, Attrs extends OpAttrs>(
   definition: OpDefinition<Inputs, Attrs>,
 ): Op<Inputs, Attrs> {
   const { name, gradient } = definition;
-  const hasKernel = (): boolean => getKernel(name, engine().backendName) !== undefined;
 
-  const forward = (inputs: Inputs, attrs: Attrs): Tensor => {
-    if (!hasKernel()) return reference(definition, inputs, attrs);
-    return engine().runKernel(
-      name,
-      inputs as unknown as NamedTensorMap,
-      attrs as unknown as NamedAttrMap,
-    ) as Tensor;
-  };
+  const forward = (inputs: Inputs, attrs: Attrs): Tensor =>
+    hasKernel(name) ? (runKernel(name, inputs, attrs) as Tensor) : reference(definition, inputs, attrs);
   if (gradient) return differentiable(forward, gradient);
 
   // A tape can't follow a kernel that has no gradient: there, the reference runs, or nothing is followed.
   const followed = definition.reference ?? differentiable(forward, () => ({}));
   return (inputs, attrs) =>
-    internals().isTapeOn() && hasKernel() ? followed(inputs, attrs) : forward(inputs, attrs);
+    internals().isTapeOn() && hasKernel(name) ? followed(inputs, attrs) : forward(inputs, attrs);
+}
+
+/** An op of several outputs without a gradient of its own: its name, and what it means. See `definePrimitive`. */
+export interface PrimitiveDefinition<Inputs extends OpInputs, Attrs extends OpAttrs> {
+  /** The kernel's name, as an op's. Its kernel gives the outputs as a list, in the order of the reference's. */
+  readonly name: string;
+  /** The outputs in plain tfjs ops. */
+  readonly reference: (inputs: Inputs, attrs: Attrs) => readonly Tensor[];
+}
+
+/** A primitive: a pure function from tensors to a list of tensors, none of which is an input or stands there twice. */
+export type Primitive<Inputs extends OpInputs, Attrs extends OpAttrs> = (
+  inputs: Inputs,
+  attrs: Attrs,
+) => Tensor[];
+
+/**
+ * Declares an op of several outputs that has no gradient of its own: what gradients of ops are made of, and what comes
+ * after the backward pass.
+ *
+ * It runs the backend's kernel where there is one, and its reference otherwise. Under a gradient tape (a gradient of a
+ * gradient) it always runs its reference, so that it can be differentiated to any order. There, a reference that is
+ * given a statistic of its input (the batch's mean, say) has to compute it from the input, or a derivative is lost.
+ */
+export function definePrimitive<Inputs extends OpInputs, Attrs extends OpAttrs>(
+  definition: PrimitiveDefinition<Inputs, Attrs>,
+): Primitive<Inputs, Attrs> {
+  const { name } = definition;
+  return (inputs, attrs) => {
+    if (!internals().isTapeOn() && hasKernel(name)) {
+      const outputs = runKernel(name, inputs, attrs);
+      return withoutAliases(inputs, Array.isArray(outputs) ? outputs : [outputs]);
+    }
+    return tidy(() => withoutAliases(inputs, definition.reference(inputs, attrs)));
+  };
+}
+
+/** The outputs, with a clone in the place of one that is an input or stood before: each is freed on its own. */
+function withoutAliases(inputs: OpInputs, outputs: readonly Tensor[]): Tensor[] {
+  const seen = new Set(Object.values(inputs));
+  return outputs.map((output) => {
+    const own = seen.has(output) ? clone(output) : output;
+    seen.add(own);
+    return own;
+  });
+}
+
+function hasKernel(name: string): boolean {
+  return getKernel(name, engine().backendName) !== undefined;
+}
+
+function runKernel(name: string, inputs: OpInputs, attrs: OpAttrs): Tensor | Tensor[] {
+  return engine().runKernel(name, inputs as unknown as NamedTensorMap, attrs as unknown as NamedAttrMap) as
+    | Tensor
+    | Tensor[];
 }
 
 function differentiable<Inputs extends OpInputs, Attrs extends OpAttrs>(

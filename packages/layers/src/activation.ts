@@ -1,11 +1,12 @@
-import { defineLayer, type StatelessLayer, type TensorSpec } from '@tenon-ml/core';
 import {
-  relu as rectify,
-  sigmoid as sigmoidOf,
-  softmax as softmaxOf,
-  type Tensor,
-  tanh as tanhOf,
-} from '@tensorflow/tfjs-core';
+  defineLayer,
+  reluElements,
+  type StatelessLayer,
+  sigmoidElements,
+  type TensorSpec,
+  tanhElements,
+} from '@tenon-ml/core';
+import { softmax as softmaxOf, type Tensor } from '@tensorflow/tfjs-core';
 import { frozenLayer } from './frozen.js';
 import { checkFloat32, type InputLike, shapeError } from './inputs.js';
 import {
@@ -48,9 +49,9 @@ export function softmax(): StatelessLayer {
 type Activation = 'relu' | 'sigmoid' | 'tanh' | 'softmax';
 
 const functions: { readonly [A in Activation]: (x: Tensor) => Tensor } = {
-  relu: (x) => rectify(x),
-  sigmoid: (x) => sigmoidOf(x),
-  tanh: (x) => tanhOf(x),
+  relu: reluElements,
+  sigmoid: sigmoidElements,
+  tanh: tanhElements,
   softmax: (x) => softmaxOf(x),
 };
 

@@ -1,5 +1,13 @@
-import { defineLayer, type Layer, type Leaf, type None, ndarray, type TensorSpec } from '@tenon-ml/core';
-import { add, mean, mul, reshape, rsqrt, square, sub, type Tensor } from '@tensorflow/tfjs-core';
+import {
+  batchNormalize,
+  defineLayer,
+  type Layer,
+  type Leaf,
+  type None,
+  ndarray,
+  type TensorSpec,
+} from '@tenon-ml/core';
+import { add, mul, ones, reshape, rsqrt, sub, type Tensor, zeros } from '@tensorflow/tfjs-core';
 import { frozenLayer } from './frozen.js';
 import { checkFloat32, type InputLike, leaves, shapeError } from './inputs.js';
 import {
@@ -95,27 +103,26 @@ function batchNormOf(raw: RawOptions, source: OptionSource): Layer<BatchNormPara
       const count = input.size / channels;
       // As a matrix: one axis to reduce, and the simplest broadcast.
       const x = reshape(input, [count, channels]);
-      const finish = (centered: Tensor, variance: Tensor): Tensor => {
-        const factor = rsqrt(add(variance, epsilon));
-        const scaled = mul(centered, scale ? mul(factor, own[0]) : factor);
-        return reshape(bias ? add(scaled, own[own.length - 1]) : scaled, input.shape);
-      };
       if (!context.training) {
-        return { output: finish(sub(x, runningMean), runningVariance), state };
+        const factor = rsqrt(add(runningVariance, epsilon));
+        const scaled = mul(sub(x, runningMean), scale ? mul(factor, own[0]) : factor);
+        return { output: reshape(bias ? add(scaled, own[own.length - 1]) : scaled, input.shape), state };
       }
       if (count < 2) {
         const hint = 'Drop the last batch where it is a single example, or train with larger batches.';
         throw shapeError(where, 'more than one value a channel in training', input, hint);
       }
-      const batchMean = mean(x, 0);
-      const centered = sub(x, batchMean);
-      // Of the centered values: E[x²] − E[x]² cancels where the mean is large.
-      const batchVariance = mean(square(centered), 0);
-      const unbiased = mul(batchVariance, count / (count - 1));
+      const { output, mean, variance } = batchNormalize(
+        x,
+        scale ? own[0] : ones([channels]),
+        bias ? own[own.length - 1] : zeros([channels]),
+        epsilon,
+      );
+      const unbiased = mul(variance, count / (count - 1));
       return {
-        output: finish(centered, batchVariance),
+        output: reshape(output, input.shape),
         state: {
-          mean: add(mul(runningMean, momentum), mul(batchMean, 1 - momentum)),
+          mean: add(mul(runningMean, momentum), mul(mean, 1 - momentum)),
           variance: add(mul(runningVariance, momentum), mul(unbiased, 1 - momentum)),
         },
       };

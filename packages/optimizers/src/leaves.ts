@@ -44,22 +44,55 @@ export function updateSlots<P extends Params<Tensor>, Names extends string>(
     slot: { readonly [S in Names]: Tensor },
   ) => { update: Tensor } & { readonly [S in Names]: Tensor },
 ): { updates: P; state: Params<Tensor> } {
-  const trees = state as { readonly [slot: string]: Params<Tensor> | undefined };
-  const before = slots.map((slot) => new Map(treeEntries<Tensor>(trees[slot] ?? {})));
-  const after = slots.map(() => new Map<string, Tensor>());
-  const mapped = mapUpdates(updates, (update, path) => {
-    const leaves = slots.map(
-      (slot, i) => [slot, checkSlot(before[i].get(path), update, slot, path)] as const,
+  return updateSlotsAtOnce(updates, state, slots, (all, slotsOfAll) => {
+    const results = all.map((update, i) =>
+      f(
+        update,
+        Object.fromEntries(slots.map((slot) => [slot, slotsOfAll[slot][i]])) as {
+          readonly [S in Names]: Tensor;
+        },
+      ),
     );
-    const result = f(update, Object.fromEntries(leaves) as { readonly [S in Names]: Tensor });
-    for (const [i, slot] of slots.entries()) after[i].set(path, result[slot]);
-    return result.update;
+    const lists = (['update', ...slots] as const).map((name) => [
+      name,
+      results.map((result) => result[name]),
+    ]);
+    return Object.fromEntries(lists) as unknown as SlotLists<'update' | Names>;
   });
-  const next = slots.map((slot, i) => [
+}
+
+/** A list of tensors by name, with one for each update. */
+type SlotLists<Names extends string> = { readonly [S in Names]: readonly Tensor[] };
+
+/** As `updateSlots`, where `f` takes all leaves at once: lists in one order, that of `updates`. */
+export function updateSlotsAtOnce<P extends Params<Tensor>, Names extends string>(
+  updates: P,
+  state: Params<Tensor>,
+  slots: readonly Names[],
+  f: (updates: readonly Tensor[], slots: SlotLists<Names>) => SlotLists<'update' | Names>,
+): { updates: P; state: Params<Tensor> } {
+  const trees = state as { readonly [slot: string]: Params<Tensor> | undefined };
+  const entries = treeEntries<Tensor>(updates);
+  const before = slots.map((slot) => {
+    const leaves = new Map(treeEntries<Tensor>(trees[slot] ?? {}));
+    return [slot, entries.map(([path, update]) => checkSlot(leaves.get(path), update, slot, path))] as const;
+  });
+  const after = f(
+    entries.map(([, update]) => update),
+    Object.fromEntries(before) as unknown as SlotLists<Names>,
+  );
+  const place = new Map(entries.map(([path], i) => [path, i]));
+  const next = slots.map((slot) => [
     slot,
-    treeMap<Tensor, Tensor>(trees[slot] ?? {}, (leaf, path) => after[i].get(path) ?? leaf),
+    treeMap<Tensor, Tensor>(trees[slot] ?? {}, (leaf, path) => {
+      const i = place.get(path);
+      return i === undefined ? leaf : after[slot][i];
+    }),
   ]);
-  return { updates: mapped, state: Object.fromEntries(next) as Params<Tensor> };
+  return {
+    updates: mapUpdates(updates, (_, path) => after.update[place.get(path) as number]),
+    state: Object.fromEntries(next) as Params<Tensor>,
+  };
 }
 
 function checkSlot(leaf: Tensor | undefined, update: Tensor, slot: string, path: string): Tensor {

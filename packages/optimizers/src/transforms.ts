@@ -1,7 +1,7 @@
 import type { GradientTransform, Json, Schedule } from '@tenon-ml/core';
-import { TenonError } from '@tenon-ml/core';
-import { add, div, mul, neg, sqrt, square, sub, type Tensor } from '@tensorflow/tfjs-core';
-import { leavesAt, mapUpdates, mirrorParams, scalarOf, updateSlots } from './leaves.js';
+import { adamMoments, TenonError } from '@tenon-ml/core';
+import { add, div, mul, neg, sqrt, square, type Tensor } from '@tensorflow/tfjs-core';
+import { leavesAt, mapUpdates, mirrorParams, scalarOf, updateSlots, updateSlotsAtOnce } from './leaves.js';
 import { checkDecay, checkLearningRate, checkNonNegative, checkPositive } from './options.js';
 
 /**
@@ -126,25 +126,28 @@ export function scaleByAdam(options: AdamScaling): GradientTransform {
       return { rootScale: first / Math.sqrt(second), epsilon: epsilon * first };
     },
     update(updates, state, _params, scalars) {
-      const rootScale = biasCorrection ? scalarOf(scalars, 'rootScale', 'scaleByAdam') : undefined;
-      const added = biasCorrection ? scalarOf(scalars, 'epsilon', 'scaleByAdam') : epsilon;
-      return updateSlots(updates, state, ['firstMoment', 'secondMoment'], (u, slot) => {
-        const firstMoment = towards(slot.firstMoment, u, 1 - beta1);
-        const secondMoment = towards(slot.secondMoment, square(u), 1 - beta2);
-        const root = sqrt(secondMoment);
-        const update = div(firstMoment, add(rootScale ? mul(root, rootScale) : root, added));
-        return { firstMoment, secondMoment, update };
+      const corrected = (): { rootScale: Tensor; epsilon: Tensor } => ({
+        rootScale: scalarOf(scalars, 'rootScale', 'scaleByAdam'),
+        epsilon: scalarOf(scalars, 'epsilon', 'scaleByAdam'),
+      });
+      const added = biasCorrection ? corrected() : epsilon;
+      return updateSlotsAtOnce(updates, state, ['firstMoment', 'secondMoment'], (u, slots) => {
+        const after = adamMoments({
+          updates: u,
+          firstMoments: slots.firstMoment,
+          secondMoments: slots.secondMoment,
+          beta1,
+          beta2,
+          epsilon: added,
+        });
+        return {
+          update: after.updates,
+          firstMoment: after.firstMoments,
+          secondMoment: after.secondMoments,
+        };
       });
     },
   };
-}
-
-/**
- * average + (value − average)·rate, which is β·average + (1 − β)·value for β = 1 − rate. Written so because 0.999 and
- * 0.001 in float32 don't add up to 1: the textbook form settles at 1.00001 times the value that it averages.
- */
-function towards(average: Tensor, value: Tensor, rate: number): Tensor {
-  return add(average, mul(sub(value, average), rate));
 }
 
 /** Chooses parameters by path and shape: `(path, shape) => shape.length > 1` leaves out biases and scales. */

@@ -1,5 +1,6 @@
 import {
   type AnyLayer,
+  allFinite,
   type Backend,
   type Compiled,
   choose,
@@ -16,17 +17,7 @@ import {
   weightedMean,
   weightedSums,
 } from '@tenon-ml/core';
-import {
-  add,
-  isFinite as areFinite,
-  equal,
-  logicalAnd,
-  mul,
-  ones,
-  scalar,
-  sum,
-  type Tensor,
-} from '@tensorflow/tfjs-core';
+import { add, equal, logicalAnd, ones, scalar, type Tensor } from '@tensorflow/tfjs-core';
 
 /** What one step hands to the next. */
 export type Carry = {
@@ -93,7 +84,9 @@ export function compileTrainStep(
       const { state, weighted, total, observed } = aux;
       const updated = optimizer.update(grads, carry.optimizer, carry.params, control.scalars);
 
-      const sound = allFinite(value, grads, carry.halted);
+      // The loss and all gradients are finite, and no step before was not.
+      const finite = allFinite([value, ...treeLeaves<Tensor>(grads)]);
+      const sound = logicalAnd(finite, equal(carry.halted, 0));
       const ifSound = <T extends Tree<Tensor>>(fresh: T, old: T): T => select(sound, fresh, old);
       const halted = choose(sound, scalar(0), scalar(1));
       return {
@@ -132,14 +125,6 @@ function observe(metrics: readonly Metric[], output: Tree<Tensor>, batch: BatchT
   const examples = treeLeaves<Tensor>(batch.input)[0].shape[0];
   const weights = batch.weight ?? ones([examples]);
   return metrics.map((metric) => metric.observe(output as Tensor, batch.target as Tensor, weights));
-}
-
-/** A bool scalar: the loss and all gradients are finite, and no step before was not. */
-function allFinite(loss: Tensor, grads: Params<Tensor>, halted: Tensor): Tensor {
-  // x·0 is 0 for every finite x and NaN for the others, so one sum asks about all of a tensor, and can't overflow.
-  const doubts = treeLeaves<Tensor>(grads).map((grad) => sum(mul(grad, 0)));
-  const doubt = doubts.reduce((a, b) => add(a, b), mul(loss, 0));
-  return logicalAnd(areFinite(doubt), equal(halted, 0));
 }
 
 function select<T extends Tree<Tensor>>(condition: Tensor, fresh: T, old: T): T {

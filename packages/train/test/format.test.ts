@@ -35,9 +35,13 @@ test.each(formats)('%s: its checkpoint resumes to the weights of a run that neve
   expect(steps[0]).toBeGreaterThan(1);
   const whole = await createTrainer(parts());
   await whole.fit(shuffledBatches(), { epochs: 3 });
-  // The fixture may come from another version of V8, whose Math.exp differs in the last bit: close, not equal.
+  // The fixture comes from another build, and perhaps another V8, which round otherwise: close, not equal. Before batch
+  // normalization a bias has no gradient but what rounding leaves, which Adam scales up to whole steps: it walks at
+  // random, and the running mean follows it.
+  const walking = new Set(['dense_1.bias', 'batchNorm_1.mean']);
   const expected = await weights(whole);
   for (const [path, array] of await weights(resumed)) {
+    if (walking.has(path)) continue;
     for (const [i, value] of Array.from(array.data as Float32Array).entries()) {
       expect(value).toBeCloseTo(Number(expected.get(path)?.data[i]), 4);
     }

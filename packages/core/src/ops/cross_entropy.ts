@@ -18,7 +18,7 @@ import {
   type Tensor1D,
   type Tensor2D,
 } from '@tensorflow/tfjs-core';
-import { defineOp, type OpDefinition } from '../op.js';
+import { defineOp, definePrimitive, type OpDefinition, type PrimitiveDefinition } from '../op.js';
 
 type Inputs = { readonly logits: Tensor; readonly target: Tensor };
 
@@ -27,6 +27,20 @@ function logSoftmaxRows(logits: Tensor): Tensor {
   const shifted = sub(logits, max(logits, 1, true));
   return sub(shifted, log(sum(exp(shifted), 1, true)));
 }
+
+/** ∂H/∂x = softmax(x) · Σ_c t_c − t, times dy [n]: the gradient of `SoftmaxCrossEntropy` with respect to the logits. */
+export const softmaxCrossEntropyGradDefinition: PrimitiveDefinition<
+  Inputs & { readonly dy: Tensor },
+  Record<string, never>
+> = {
+  name: 'SoftmaxCrossEntropyGrad',
+  reference({ dy, logits, target }) {
+    const probabilities = exp(logSoftmaxRows(logits));
+    return [mul(expandDims(dy, 1), sub(mul(probabilities, sum(target, 1, true)), target))];
+  },
+};
+
+const softmaxCrossEntropyGrad = definePrimitive(softmaxCrossEntropyGradDefinition);
 
 /**
  * Cross-entropy of softmax(logits) [n, classes] with target probabilities [n, classes], per row:
@@ -38,14 +52,10 @@ function logSoftmaxRows(logits: Tensor): Tensor {
 export const softmaxCrossEntropyDefinition: OpDefinition<Inputs, Record<string, never>> = {
   name: 'SoftmaxCrossEntropy',
   reference: ({ logits, target }) => neg(sum(mul(target, logSoftmaxRows(logits)), 1)),
-  gradient(dy, { inputs: { logits, target } }) {
-    const scale = expandDims(dy, 1);
-    const logProbabilities = logSoftmaxRows(logits);
-    return {
-      logits: mul(scale, sub(mul(exp(logProbabilities), sum(target, 1, true)), target)),
-      target: mul(scale, neg(logProbabilities)),
-    };
-  },
+  gradient: (dy, { inputs: { logits, target } }) => ({
+    logits: softmaxCrossEntropyGrad({ dy, logits, target }, {})[0],
+    target: mul(expandDims(dy, 1), neg(logSoftmaxRows(logits))),
+  }),
 };
 
 const softmaxCrossEntropyOp = defineOp(softmaxCrossEntropyDefinition);
