@@ -30,7 +30,7 @@ def start(unit):
         return product(unit["case"])
     if name == "inference":
         return inference(batch)
-    networks = {"cifar10-cnn": cifar10, "mlp": mlp}
+    networks = {"cifar10-cnn": cifar10, "mlp": mlp, "lstm": lstm, "gpt-nano": gpt_nano, "resnet8": resnet8}
     if name not in networks:
         raise Unsupported(f"{name} is not written in Keras here")
     return training(*networks[name](batch))
@@ -112,6 +112,59 @@ def mlp(batch):
         ]
     )
     return model, *examples([batch, 784], [batch], 10)
+
+
+def lstm(batch):
+    import keras
+    from keras import layers
+
+    model = keras.Sequential([keras.Input([64, 64]), layers.LSTM(128), layers.Dense(10)])
+    return model, *examples([batch, 64, 64], [batch], 10)
+
+
+def gpt_nano(batch, blocks=4, heads=4, width=128, context=128, vocabulary=65):
+    import keras
+    import numpy
+    from keras import layers
+
+    class Positions(layers.Layer):
+        def build(self, shape):
+            self.table = self.add_weight(shape=(context, width), initializer="random_normal")
+
+        def call(self, x):
+            return x + self.table
+
+    tokens = keras.Input([context], dtype="int32")
+    x = Positions()(layers.Embedding(vocabulary, width)(tokens))
+    for _ in range(blocks):
+        normal = layers.LayerNormalization(epsilon=1e-5)(x)
+        attention = layers.MultiHeadAttention(heads, width // heads)
+        x = layers.Add()([x, attention(normal, normal, use_causal_mask=True)])
+        inner = layers.Dense(4 * width, activation="gelu")(layers.LayerNormalization(epsilon=1e-5)(x))
+        x = layers.Add()([x, layers.Dense(width)(inner)])
+    outputs = layers.Dense(vocabulary)(layers.LayerNormalization(epsilon=1e-5)(x))
+    text = numpy.random.default_rng(1).integers(vocabulary, size=[batch, context + 1], dtype=numpy.int32)
+    return keras.Model(tokens, outputs), text[:, :-1], text[:, 1:]
+
+
+def resnet8(batch):
+    import keras
+    from keras import layers
+
+    def convolve(x, filters, strides, size=3):
+        convolution = layers.Conv2D(filters, size, strides=strides, padding="same", use_bias=False)
+        return layers.BatchNormalization()(convolution(x))
+
+    def block(x, filters, strides):
+        body = convolve(layers.ReLU()(convolve(x, filters, strides)), filters, 1)
+        shortcut = convolve(x, filters, strides, size=1) if strides > 1 else x
+        return layers.ReLU()(layers.Add()([body, shortcut]))
+
+    images = keras.Input([32, 32, 3])
+    x = layers.ReLU()(convolve(images, 16, 1))
+    x = block(block(block(x, 16, 1), 32, 2), 64, 2)
+    outputs = layers.Dense(10)(layers.GlobalAveragePooling2D()(x))
+    return keras.Model(images, outputs), *examples([batch, 32, 32, 3], [batch], 10)
 
 
 def examples(shape, label_shape, classes):

@@ -25,7 +25,7 @@ def start(unit):
         return product(unit["case"])
     if name == "inference":
         return inference(batch)
-    networks = {"cifar10-cnn": cifar10, "mlp": mlp}
+    networks = {"cifar10-cnn": cifar10, "mlp": mlp, "lstm": lstm, "gpt-nano": gpt_nano, "resnet8": resnet8}
     if name not in networks:
         raise Unsupported(f"{name} is not written in PyTorch here")
     return training(*networks[name](batch))
@@ -102,6 +102,97 @@ def mlp(batch):
 
     model = nn.Sequential(nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10))
     return model, torch.rand(batch, 784), torch.randint(10, (batch,))
+
+
+def lstm(batch):
+    import torch
+    from torch import nn
+
+    class Classifier(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm = nn.LSTM(64, 128, batch_first=True)
+            self.head = nn.Linear(128, 10)
+
+        def forward(self, x):
+            return self.head(self.lstm(x)[0][:, -1])
+
+    return Classifier(), torch.rand(batch, 64, 64), torch.randint(10, (batch,))
+
+
+def gpt_nano(batch, layers=4, heads=4, width=128, context=128, vocabulary=65):
+    import torch
+    from torch import nn
+    from torch.nn.functional import scaled_dot_product_attention
+
+    class Attention(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.project = nn.Linear(width, 3 * width)
+            self.output = nn.Linear(width, width)
+
+        def forward(self, x):
+            split = self.project(x).view(*x.shape[:2], 3, heads, width // heads)
+            query, key, value = split.permute(2, 0, 3, 1, 4)
+            attended = scaled_dot_product_attention(query, key, value, is_causal=True)
+            return self.output(attended.transpose(1, 2).reshape(x.shape))
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.attention = nn.Sequential(nn.LayerNorm(width), Attention())
+            self.feedforward = nn.Sequential(
+                nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+            )
+
+        def forward(self, x):
+            x = x + self.attention(x)
+            return x + self.feedforward(x)
+
+    class Gpt(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.tokens = nn.Embedding(vocabulary, width)
+            self.positions = nn.Parameter(torch.randn(context, width) * 0.02)
+            self.blocks = nn.Sequential(*[Block() for _ in range(layers)])
+            self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, vocabulary))
+
+        def forward(self, tokens):
+            return self.head(self.blocks(self.tokens(tokens) + self.positions))
+
+    text = torch.randint(vocabulary, (batch, context + 1))
+    return Gpt(), text[:, :-1].contiguous(), text[:, 1:].contiguous()
+
+
+def resnet8(batch):
+    import torch
+    from torch import nn
+
+    def convolve(inputs, outputs, stride, size=3):
+        convolution = nn.Conv2d(inputs, outputs, size, stride=stride, padding=size // 2, bias=False)
+        return nn.Sequential(convolution, nn.BatchNorm2d(outputs))
+
+    class Block(nn.Module):
+        def __init__(self, inputs, outputs, stride):
+            super().__init__()
+            self.first = convolve(inputs, outputs, stride)
+            self.second = convolve(outputs, outputs, 1)
+            self.shortcut = convolve(inputs, outputs, stride, size=1) if stride > 1 else nn.Identity()
+
+        def forward(self, x):
+            return torch.relu(self.second(torch.relu(self.first(x))) + self.shortcut(x))
+
+    model = nn.Sequential(
+        convolve(3, 16, 1),
+        nn.ReLU(),
+        Block(16, 16, 1),
+        Block(16, 32, 2),
+        Block(32, 64, 2),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(64, 10),
+    )
+    return model, torch.rand(batch, 3, 32, 32), torch.randint(10, (batch,))
 
 
 if __name__ == "__main__":
