@@ -14,6 +14,8 @@ export interface TrainingWorkload extends Named {
   readonly kind: 'training';
   readonly model: AnyLayer;
   readonly input: TensorSpec;
+  /** How many numbers are trained: those of the peers' networks (an LSTM may have a second bias). */
+  readonly parameters: number;
   readonly loss: Loss<Tree<Tensor>, Tree<Tensor>>;
   /** Random examples. */
   data(key: Key, batch: number): { readonly input: NdArray; readonly target: NdArray };

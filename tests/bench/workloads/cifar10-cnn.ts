@@ -2,7 +2,7 @@ import { conv2d, dense, flatten, maxPool2d, relu, sequential } from '@tenon-ml/l
 import { softmaxCrossEntropy } from '@tenon-ml/losses';
 import { randomLabels, type TrainingWorkload } from '../workload.js';
 
-/** The network of TensorFlow's CIFAR-10 tutorial, which `inference` uses too: 122,570 parameters. */
+/** The network of TensorFlow's CIFAR-10 tutorial, which `inference` uses too. */
 export function cifar10Network() {
   return sequential([
     conv2d(32, 3),
@@ -27,6 +27,7 @@ export const cifar10Cnn: TrainingWorkload = {
   batches: [32, 128],
   model: cifar10Network(),
   input: { shape: [null, 32, 32, 3], dtype: 'float32' },
+  parameters: 122_570,
   loss: softmaxCrossEntropy() as TrainingWorkload['loss'],
   data(key, batch) {
     const [pixels, labels] = key.split(2);

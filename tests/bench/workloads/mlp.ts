@@ -9,6 +9,7 @@ export const mlp: TrainingWorkload = {
   batches: [128],
   model: sequential([dense(512), relu(), dense(512), relu(), dense(10)]),
   input: { shape: [null, 784], dtype: 'float32' },
+  parameters: 669_706,
   loss: softmaxCrossEntropy() as TrainingWorkload['loss'],
   data(key, batch) {
     const [pixels, labels] = key.split(2);
