@@ -44,6 +44,7 @@ export class PeerProcess {
   readonly #child: ChildProcess;
   readonly #lines: AsyncIterator<string>;
   readonly #reader: Interface;
+  readonly #closed: Promise<unknown>;
   #errors = '';
   #failure: Error | undefined;
   #nextId = 1;
@@ -51,6 +52,7 @@ export class PeerProcess {
   private constructor({ file, args, env }: Command) {
     this.#child = spawn(file, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
     running.add(this.#child);
+    this.#closed = new Promise((done) => this.#child.on('close', done));
     this.#child.on('exit', () => running.delete(this.#child));
     this.#child.on('error', (error) => {
       this.#failure = error;
@@ -133,6 +135,8 @@ export class PeerProcess {
       const { value, done } = await Promise.race([this.#lines.next(), late]);
       if (!done) return JSON.parse(value) as T;
       this.kill();
+      // Its last words may still be on their way.
+      await Promise.race([this.#closed, late]);
       throw this.#failure ?? new Error(`the process ended: ${lastLines(this.#errors)}`);
     } finally {
       clearTimeout(timer);

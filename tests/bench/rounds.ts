@@ -89,7 +89,7 @@ interface Unit {
   readonly times: (number | undefined)[];
   steps: number;
   rounds: number;
-  readonly description: Description;
+  description: Description;
 }
 
 /** The processes of one workload: each peer's starts when it is first needed, and again after it had to be ended. */
@@ -166,7 +166,11 @@ export async function measure(
       }
     }
   }
-  for (const { process, id } of units) await process.stop(id);
+  for (const unit of units) {
+    const { process, id } = unit;
+    if (unit.rounds > 0 && process.alive) unit.description = await process.describe(id, settings.patienceMs);
+    await process.stop(id);
+  }
 
   const ours = units.find(({ source }) => source.name === 'tenon')?.times;
   return {
@@ -187,8 +191,7 @@ async function start(
   const { process, hello } = await processes.get(source, group.threads);
   const id = await process.start({ workload: group.workload, batch: group.batch, case: name }, patienceMs);
   const stepMs = await warmUp(process, id, shareMs, patienceMs);
-  const description = await process.describe(id, patienceMs);
-  const unit = { source, process, id, case: name, threads: hello.threads, description };
+  const unit = { source, process, id, case: name, threads: hello.threads, description: {} };
   // One step has taken all its time already: it is the figure.
   if (stepMs > shareMs) return { ...unit, times: [stepMs], steps: 0, rounds: 1 };
   return { ...unit, times: [], ...plan(stepMs, shareMs / rounds, rounds) };

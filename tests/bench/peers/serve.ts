@@ -89,11 +89,11 @@ async function answer(peer: Peer, units: Map<number, Started>, request: Request)
     return {};
   }
   const unit = units.get(id);
-  if (!unit) throw new Error(`unit ${id} was not started`);
   if (op === 'stop') {
-    await unit.dispose?.();
+    await unit?.dispose?.();
     return {};
   }
+  if (!unit) throw new Error(`unit ${id} was not started, or has failed`);
   if (op === 'describe') return { dispatches: unit.dispatches?.(), jsMs: await unit.jsMs?.() };
   const times: number[] = [];
   let loss: number | undefined;

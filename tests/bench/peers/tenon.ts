@@ -44,7 +44,7 @@ async function dryMs(record: boolean, begin: (backend: Backend) => Running): Pro
     const times: number[] = [];
     const end = performance.now() + 1000;
     // Twice 30 steps, or what a second holds: kernels that are left to JavaScript run even here.
-    for (let i = 0; i < 60 && (i < 4 || performance.now() < end); i++) {
+    for (let i = 0; i < 60 && (i < 8 || performance.now() < end); i++) {
       const before = performance.now();
       await running.step();
       times.push(performance.now() - before);
