@@ -61,7 +61,7 @@ describe('init', () => {
   test("brings every kernel that tfjs-backend-cpu has, and those of core's ops", async () => {
     const { engineName } = await start();
     const names = (backend: string) => tf.getKernelsForBackend(backend).map(({ kernelName }) => kernelName);
-    expect(names(engineName).sort()).toEqual([...names('cpu'), 'Choose'].sort());
+    expect(names(engineName)).toEqual(expect.arrayContaining([...names('cpu'), 'Choose', 'AdamMoments']));
     expect(names('cpu').length).toBeGreaterThan(160);
   });
 

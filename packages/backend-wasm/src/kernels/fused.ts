@@ -1,5 +1,4 @@
 import { FusedConv2D, type FusedConv2DAttrs, type TensorInfo } from '@tensorflow/tfjs-core';
-import { add } from './arithmetic.js';
 import { conv2D } from './convolution.js';
 import { callKernel, cpuKernel, defineHostKernel, type HostCall } from './host.js';
 
@@ -25,7 +24,8 @@ function finish({ inputs, attrs, backend }: HostCall<FusedConv2DAttrs>, product:
     backend.disposeIntermediateTensorInfo(current);
     current = next;
   };
-  if (inputs.bias) replace(callKernel(add, backend, { a: current, b: inputs.bias }));
+  if (inputs.bias)
+    replace(callKernel({ kernelFunc: cpuKernel('Add') }, backend, { a: current, b: inputs.bias }));
   const { activation } = attrs;
   if (!activation || activation === 'linear') return current;
   const kernelFunc = cpuKernel(activations[activation]);

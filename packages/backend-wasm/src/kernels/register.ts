@@ -1,26 +1,26 @@
 import { getKernelsForBackend, registerKernel, unregisterKernel } from '@tensorflow/tfjs-core';
-import { add, multiply, realDiv, sub } from './arithmetic.js';
+import { arithmeticKernels } from './arithmetic.js';
 import { choose } from './choose.js';
 import { conv2D, conv2DBackpropFilter, conv2DBackpropInput } from './convolution.js';
+import { crossEntropyKernels } from './cross_entropy.js';
 import { cast, relu, sqrt, step } from './elementwise.js';
 import { fusedConv2D } from './fused.js';
 import { hostKernel, type Kernel } from './kernel.js';
 import { matmulKernels } from './matmul.js';
+import { optimizerKernels } from './optimizer.js';
 import { maxPool, maxPoolGrad } from './pooling.js';
-import { mean, sum } from './reduction.js';
+import { reductionKernels } from './reduction.js';
 
 /** The kernels of this package; every other one is tfjs-backend-cpu's. */
 export const ownKernels: readonly Kernel[] = [
-  add,
-  sub,
-  multiply,
-  realDiv,
+  ...arithmeticKernels,
   cast,
   relu,
   step,
   sqrt,
-  sum,
-  mean,
+  ...reductionKernels,
+  ...crossEntropyKernels,
+  ...optimizerKernels,
   ...matmulKernels,
   conv2D,
   conv2DBackpropInput,
