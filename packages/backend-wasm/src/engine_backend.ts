@@ -216,10 +216,11 @@ export class EngineBackend extends MathBackendCPU implements Engine {
     if (this.#hostDepth === 0) this.trace?.unrecordable('it reads values inside');
     const values = super.readSync(dataId);
     const { buffer } = values as Float32Array;
-    // Strings and complex values are arrays of their own already.
-    return buffer === this.pool.memory.buffer || buffer instanceof SharedArrayBuffer
-      ? ((values as Float32Array).slice() as Values)
-      : values;
+    // Strings and complex values are arrays of their own already. What is in memory is shared; a page that isn't
+    // cross-origin isolated has such buffers, but no SharedArrayBuffer to compare them with.
+    return buffer === undefined || buffer instanceof ArrayBuffer
+      ? values
+      : ((values as Float32Array).slice() as Values);
   }
 
   override disposeData(dataId: DataId, force = false): boolean {
