@@ -1,4 +1,5 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -11,7 +12,8 @@ function bench(...args: string[]) {
   });
 }
 
-describe('bench', () => {
+// Each starts processes that bundle our packages first.
+describe('bench', { timeout: 120_000 }, () => {
   it('prints JSON of a fixed shape, and nothing else', () => {
     const { stdout, stderr, status } = bench(
       ...['mlp', '--peers', 'tenon', '--batch', '2', '--rounds', '2', '--seconds', '0.4', '--json'],
@@ -80,12 +82,28 @@ describe('bench', () => {
   });
 
   it('explains itself to who calls it wrongly, and leaves no bundle behind', () => {
+    const cache = join(folder, '../node_modules/.cache/bench');
+    const bundles = () => (existsSync(cache) ? readdirSync(cache) : []);
+    const before = bundles();
     const { stdout, stderr, status } = bench('mpl');
     expect(status).toBe(2);
     expect(stdout).toBe('');
     expect(stderr).toMatch(/^There is no workload or suite 'mpl'; there are: cifar10-cnn,/);
     expect(stderr).not.toMatch(/\n +at /);
+    expect(bundles()).toEqual(before);
+  });
+
+  it('ends its peers and removes its bundles when it is told to stop', async () => {
     const cache = join(folder, '../node_modules/.cache/bench');
-    if (existsSync(cache)) expect(readdirSync(cache)).toEqual([]);
+    const before = existsSync(cache) ? readdirSync(cache) : [];
+    const child = spawn(process.execPath, [
+      ...[join(folder, 'run.mjs'), join(folder, 'bench.ts')],
+      ...['matmul', '--peers', 'tenon', '--seconds', '1000'],
+    ]);
+    const made = () => readdirSync(cache).filter((name) => !before.includes(name));
+    while (!made().some((name) => name.includes('tenon'))) await new Promise((done) => setTimeout(done, 20));
+    child.kill('SIGTERM');
+    expect((await once(child, 'exit'))[0]).toBe(143);
+    expect(made()).toEqual([]);
   });
 });

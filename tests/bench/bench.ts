@@ -1,5 +1,4 @@
 /** `npm run bench -- NAME...`: training steps and predictions, ours and other libraries', interleaved. See docs/bench.md. */
-import { rmSync } from 'node:fs';
 import { type BenchOptions, parseArguments, UsageError, usage } from './arguments.js';
 import { Programs } from './peers.js';
 import { machineLine, makeReport, type Report, table } from './report.js';
@@ -19,28 +18,23 @@ async function bench(options: BenchOptions): Promise<number> {
   const programs = new Programs(options.python);
   const reports: Report[] = [];
   let failed = false;
-  try {
-    for (const plan of plans) {
-      const processes = new Processes(programs);
-      const measured: Measured[] = [];
-      for (const group of plan.groups) {
-        const where = `${group.workload}, ${group.size ?? `batch ${group.batch}`}, ${group.threads} threads`;
-        // What has one thread whatever it is told is measured once.
-        const first = group.threads === options.threads[0];
-        const able = peers.filter((source) => first || !source.singleThreaded);
-        const result = await measure(group, able, processes, settings, (text) =>
-          progress(`${where}: ${text}`),
-        );
-        progress('');
-        measured.push(result);
-        if (!json) console.log(`${table(result)}\n`);
-        failed ||= result.skips.some((skip) => skip.failed && skip.peer === 'tenon');
-      }
-      await processes.close();
-      reports.push(makeReport(plan.name, processes.versions, measured));
+  process.on('exit', () => programs.clear());
+  for (const plan of plans) {
+    const processes = new Processes(programs);
+    const measured: Measured[] = [];
+    for (const group of plan.groups) {
+      const where = `${group.workload}, ${group.size ?? `batch ${group.batch}`}, ${group.threads} threads`;
+      // What has one thread whatever it is told is measured once.
+      const first = group.threads === options.threads[0];
+      const able = peers.filter((source) => first || !source.singleThreaded);
+      const result = await measure(group, able, processes, settings, (text) => progress(`${where}: ${text}`));
+      progress('');
+      measured.push(result);
+      if (!json) console.log(`${table(result)}\n`);
+      failed ||= result.skips.some((skip) => skip.failed && skip.peer === 'tenon');
     }
-  } finally {
-    for (const file of await programs.files()) rmSync(file, { force: true });
+    await processes.close();
+    reports.push(makeReport(plan.name, processes.versions, measured));
   }
   if (json) console.log(JSON.stringify(several ? reports : reports[0], null, 2));
   else {
@@ -61,6 +55,9 @@ function progress(text: string): void {
     process.stderr.write(`\r\x1b[K${text.slice(0, (process.stderr.columns ?? 80) - 1)}`);
 }
 
+// So that what is to be done at the exit is done: peers ended, bundles removed.
+process.on('SIGINT', () => process.exit(130));
+process.on('SIGTERM', () => process.exit(143));
 try {
   const options = parseArguments(process.argv.slice(2));
   if (options === 'help') console.log(usage);

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { benchFolder, bundle } from './bundle.mjs';
 import type { Command } from './peer_process.js';
@@ -25,6 +26,7 @@ export const peerSources: readonly PeerSource[] = [
 /** Bundles the programs that need it, once each. */
 export class Programs {
   readonly #bundles = new Map<string, Promise<string>>();
+  readonly #files: string[] = [];
 
   constructor(private readonly python: string) {}
 
@@ -35,15 +37,18 @@ export class Programs {
     if (program.endsWith('.py')) return { file: this.python, args: [path, ...args], env };
     let bundled = this.#bundles.get(path);
     if (!bundled) {
-      bundled = bundle(path);
+      bundled = bundle(path).then((file) => {
+        this.#files.push(file);
+        return file;
+      });
       this.#bundles.set(path, bundled);
     }
     return { file: process.execPath, args: ['--enable-source-maps', await bundled, ...args], env };
   }
 
-  /** The bundles that were made, for whoever removes them. */
-  files(): Promise<string[]> {
-    return Promise.all(this.#bundles.values());
+  /** Removes the bundles that were made. */
+  clear(): void {
+    for (const file of this.#files) rmSync(file, { force: true });
   }
 }
 
