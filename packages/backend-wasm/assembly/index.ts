@@ -4,5 +4,6 @@ export * from './copy';
 export * from './cross_entropy';
 export * from './gemm';
 export * from './optimizer';
+export * from './random';
 export * from './reduction';
 export * from './run';

@@ -24,8 +24,15 @@ export interface Call {
   readonly attrs?: object;
 }
 
-/** Runs one kernel, below the ops and their checks. Everything it makes is freed. */
-export function runKernel(backend: Backend, { kernel, inputs, attrs = {} }: Call): NdArray {
+/** Runs one kernel of one float32 result, below the ops and their checks. Everything it makes is freed. */
+export function runKernel(backend: Backend, call: Call): NdArray {
+  const [result] = runKernelForAll(backend, call);
+  if (result.dtype !== 'float32') throw new Error(`${call.kernel} gave ${result.dtype}`);
+  return result;
+}
+
+/** Runs one kernel, and gives all its results. */
+export function runKernelForAll(backend: Backend, { kernel, inputs, attrs = {} }: Call): NdArray[] {
   return withBackend(backend, () => {
     const tfjs = engine();
     const tensors: NamedTensorMap = {};
@@ -34,12 +41,15 @@ export function runKernel(backend: Backend, { kernel, inputs, attrs = {} }: Call
       const { data, shape, dtype } = input;
       tensors[name] = tfjs.makeTensor(data as Float32Array, [...shape], dtype as 'float32');
     }
-    const result = tfjs.runKernel(kernel, tensors, attrs as NamedAttrMap) as Tensor;
-    const { dtype, shape } = result;
-    const data = Float32Array.from(result.dataSync());
-    for (const tensor of [...Object.values(tensors), result]) tensor.dispose();
-    if (dtype !== 'float32') throw new Error(`${kernel} gave ${dtype}`);
-    return { dtype, shape, data };
+    const given = Array.isArray(inputs) ? Object.values(tensors) : tensors;
+    const result = tfjs.runKernel(kernel, given as NamedTensorMap, attrs as NamedAttrMap);
+    const results = Array.isArray(result) ? result : [result as Tensor];
+    const arrays = results.map((tensor): NdArray => {
+      const { dtype, shape } = tensor;
+      return { dtype: dtype as 'float32', shape, data: tensor.dataSync().slice() };
+    });
+    for (const tensor of [...Object.values(tensors), ...results]) tensor.dispose();
+    return arrays;
   });
 }
 

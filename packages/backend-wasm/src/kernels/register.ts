@@ -9,6 +9,7 @@ import { hostKernel, type Kernel } from './kernel.js';
 import { matmulKernels } from './matmul.js';
 import { optimizerKernels } from './optimizer.js';
 import { maxPool, maxPoolGrad } from './pooling.js';
+import { randomKernels } from './random.js';
 import { reductionKernels } from './reduction.js';
 
 /** The kernels of this package; every other one is tfjs-backend-cpu's. */
@@ -31,7 +32,7 @@ export const ownKernels: readonly Kernel[] = [
 ];
 
 /** Kernels of core's ops, which tfjs doesn't know. */
-const opKernels: readonly Kernel[] = [choose];
+const opKernels: readonly Kernel[] = [choose, ...randomKernels];
 
 /** Registers a complete set of kernels with tfjs, for a backend of this name. */
 export function registerKernels(backendName: string): void {
