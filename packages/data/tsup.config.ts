@@ -1,5 +1,5 @@
 import { library } from '@tenon-ml/config/tsup';
 
 export default library({
-  entry: ['src/index.ts', 'src/node/index.ts', 'src/digits/index.ts'],
+  entry: ['src/index.ts', 'src/node/index.ts', 'src/digits/index.ts', 'src/cifar10/index.ts'],
 });

@@ -7,6 +7,17 @@ export interface Interruption {
   release(): void;
 }
 
+/** A command was ended by Ctrl-C before there was anything to save. */
+export class Interrupted extends Error {
+  override readonly name = 'Interrupted';
+  readonly exitCode: number;
+
+  constructor(exitCode: number) {
+    super('Stopped before the first step: there is no run.');
+    this.exitCode = exitCode;
+  }
+}
+
 /** What of the process it uses, for tests. */
 export interface InterruptionOptions {
   readonly exit?: (code: number) => void;

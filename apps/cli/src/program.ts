@@ -6,6 +6,7 @@ import { type FilePrediction, predict } from './commands/predict.js';
 import { quickstart } from './commands/quickstart.js';
 import { serve } from './commands/serve.js';
 import { printTrained, resume, train } from './commands/train.js';
+import { Interrupted } from './interruption.js';
 import { createOutput, formatResult, type Output } from './output.js';
 import { recipes } from './recipes/index.js';
 import { version } from './version.js';
@@ -30,6 +31,10 @@ export async function main(args: readonly string[]): Promise<number> {
       const message = error.code === 'commander.help' ? 'No command was given.' : error.message;
       if (output.json) output.result({ error: { code: 'USAGE', message } }, message);
       return 2;
+    }
+    if (error instanceof Interrupted) {
+      output.note(error.message);
+      return error.exitCode;
     }
     output.fail(error);
     return 1;
@@ -68,7 +73,7 @@ function build(output: Output, exit: (code: number) => void): Command {
 
   withBackend(add('evaluate <run>', "the saved model's figures on the run's test data")).action(
     async (run, flags) => {
-      const result = await evaluate(run, flags);
+      const result = await evaluate(run, flags, output);
       output.result(
         result,
         Object.entries(result.test)

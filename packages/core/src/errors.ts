@@ -22,6 +22,7 @@ export type ErrorCode =
   | 'PERMISSION_DENIED'
   | 'STORAGE_FULL'
   | 'STORAGE_FAILED'
+  | 'DOWNLOAD_FAILED'
   | 'DATA_INVALID'
   | 'USAGE';
 

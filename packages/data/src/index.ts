@@ -1,3 +1,4 @@
+export * from './augmentation.js';
 export {
   type CsvDataset,
   type CsvDatasetOptions,

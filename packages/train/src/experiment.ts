@@ -37,6 +37,10 @@ export interface SetupContext {
   readonly key: Key;
   /** The folder or file of `--data`, where the experiment takes one. */
   readonly data?: string;
+  /** Ends what takes long: a download. What it throws then is the signal's reason. */
+  readonly signal?: AbortSignal;
+  /** Tells whoever waits what takes long. */
+  note?(text: string): void;
 }
 
 /** A network, what it learns from, and how. The datasets yield batches. */

@@ -11,7 +11,13 @@ import {
 } from '@tenon-ml/core';
 import { createEventLog } from './event_log.js';
 import type { BestEpoch, EpochRecord, Figures, TrainEvent } from './events.js';
-import { type AnyPlan, type Experiment, type ExperimentOptions, resolveOptions } from './experiment.js';
+import {
+  type AnyPlan,
+  type Experiment,
+  type ExperimentOptions,
+  resolveOptions,
+  type SetupContext,
+} from './experiment.js';
 import type { FitResult } from './options.js';
 import { startTrainer } from './trainer.js';
 
@@ -57,6 +63,8 @@ export interface RunExperimentOptions {
   readonly signal?: AbortSignal;
   /** Goes on where the run in the store stopped; options, seed and data are the run's own. */
   readonly resume?: boolean;
+  /** Is told what takes long while the experiment sets itself up. */
+  readonly note?: (text: string) => void;
 }
 
 const runPath = 'run.json';
@@ -97,7 +105,7 @@ export async function* runExperiment(
         data: given.data,
       };
   const info = await backend.init();
-  const plan = await setUpRun(experiment, description);
+  const plan = await setUpRun(experiment, description, { signal, note: given.note });
   const trainer = await startTrainer({ ...plan, seed: description.seed, backend });
   const log = createEventLog(store, eventsPath);
   try {
@@ -165,10 +173,14 @@ export async function* runExperiment(
 }
 
 /** The plan of a run, set up as it was the first time: for `tenon evaluate`. */
-export async function setUpRun(experiment: Experiment, description: RunDescription): Promise<AnyPlan> {
+export async function setUpRun(
+  experiment: Experiment,
+  description: RunDescription,
+  waiting: Pick<SetupContext, 'signal' | 'note'> = {},
+): Promise<AnyPlan> {
   const { seed, data } = description;
   const options = resolveOptions(experiment, description.options);
-  return experiment.setup(options, { seed, data, key: createKey(seed).foldIn('setup') });
+  return experiment.setup(options, { ...waiting, seed, data, key: createKey(seed).foldIn('setup') });
 }
 
 /** Reads `run.json`. Throws `NOT_FOUND` for a folder that holds no run, `FORMAT_TOO_NEW`, `ARTIFACT_INVALID`. */

@@ -4,12 +4,14 @@ import { folderStore } from '@tenon-ml/core/node';
 import { evaluateModel, type Figures, readRun, setUpRun } from '@tenon-ml/train';
 import { startBackend } from '../backends.js';
 import { findOrigin } from '../experiments.js';
+import type { Output } from '../output.js';
 import { openRunModel } from '../run_model.js';
 
 /** `tenon evaluate RUN`: the saved model's figures on the run's test data. */
 export async function evaluate(
   run: string,
   flags: { readonly backend?: string },
+  output: Output,
 ): Promise<{ run: string; test: Figures }> {
   const folder = resolve(run);
   const store = folderStore(folder);
@@ -17,7 +19,7 @@ export async function evaluate(
   const { experiment } = await findOrigin(description.origin, join(folder, 'run.json'));
   const { backend } = await startBackend(flags.backend ?? description.backend);
   try {
-    const plan = await setUpRun(experiment, description);
+    const plan = await setUpRun(experiment, description, { note: output.note });
     if (!plan.test) {
       throw new TenonError({
         code: 'USAGE',

@@ -11,7 +11,7 @@ import {
 } from '@tenon-ml/train';
 import { startBackend } from '../backends.js';
 import { type FoundExperiment, findExperiment, findOrigin } from '../experiments.js';
-import { interruption } from '../interruption.js';
+import { Interrupted, interruption } from '../interruption.js';
 import { formatResult, type Output } from '../output.js';
 import { lockRun } from '../run_lock.js';
 
@@ -106,10 +106,14 @@ async function executeLocked(
       store,
       origin,
       signal: interrupted.signal,
+      note: view.note,
     })) {
       view.event(event);
       if (event.type === 'report') report = event.report;
     }
+  } catch (error) {
+    if (!interrupted.signal.aborted || error !== interrupted.signal.reason) throw error;
+    throw new Interrupted(interrupted.exitCode());
   } finally {
     view.close();
     interrupted.release();
