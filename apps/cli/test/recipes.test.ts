@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createKey, type NdArray } from '@tenon-ml/core';
-import type { Batch } from '@tenon-ml/train';
+import { type Batch, resolveOptions } from '@tenon-ml/train';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { main, recipes } from '../src/index.js';
 
@@ -38,7 +38,7 @@ async function tenon(...args: string[]): Promise<{ code: number; result: Record<
 async function setUp(name: string, data: string, options: Record<string, number | string> = {}) {
   const recipe = recipes[name];
   const context = { seed: 1, key: createKey(1).foldIn('setup'), data };
-  return recipe.setup({ ...recipe.options, ...options }, context);
+  return recipe.setup(resolveOptions(recipe, options), context);
 }
 
 /** The labels of a dataset of batches, in their order. */
