@@ -22,6 +22,7 @@ export * from './ops/choose.js';
 export * from './ops/cross_entropy.js';
 export * from './ops/dilated_convolution.js';
 export * from './ops/finite.js';
+export * from './ops/gather.js';
 export * from './ops/normalization.js';
 export * from './ops/random.js';
 export * from './ops/recurrent.js';

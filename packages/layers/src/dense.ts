@@ -82,14 +82,19 @@ function denseOf(
     apply(params, state, input: Tensor, context) {
       const where = context.path || 'dense';
       const [kernel, offset] = leaves(params, names, where);
-      const features = checkInput(input, where, kernel.shape[0]);
-      const leading = input.shape.slice(0, -1);
-      const matrix = leading.length === 1 ? input : reshape(input, [leading[0] * leading[1], features]);
-      const product = matMul(matrix as Tensor2D, kernel as Tensor2D);
-      const shifted = bias ? add(product, offset) : product;
-      return { output: leading.length === 1 ? shifted : reshape(shifted, [...leading, units]), state };
+      checkInput(input, where, kernel.shape[0]);
+      return { output: affine(input, kernel, offset), state };
     },
   });
+}
+
+/** x · kernel + bias over the last axis of x, for kernel [in, out] and bias [out]. */
+export function affine(x: Tensor, kernel: Tensor, bias?: Tensor): Tensor {
+  const [features, units] = kernel.shape;
+  const matrix = x.rank === 2 ? x : reshape(x, [-1, features]);
+  const product = matMul(matrix as Tensor2D, kernel as Tensor2D);
+  const shifted = bias ? add(product, bias) : product;
+  return x.rank === 2 ? shifted : reshape(shifted, [...x.shape.slice(0, -1), units]);
 }
 
 /** The number of features of an input; `known` is what the kernel was made for. */

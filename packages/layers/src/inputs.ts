@@ -19,6 +19,31 @@ export function checkFloat32(input: InputLike, where: string): void {
   });
 }
 
+/**
+ * Checks that the input is float32 [batch, time, width], and returns its width; `known` is what the parameters were
+ * made for, `name` what the width is called.
+ */
+export function checkSequence(input: InputLike, where: string, known?: number, name = 'width'): number {
+  const { shape } = input;
+  const expected = `[batch, time, ${known ?? name}]`;
+  if (shape.length !== 3) {
+    const hint =
+      input.dtype === 'int32'
+        ? 'Token ids go through embedding(vocabulary, width) first.'
+        : shape.length === 2
+          ? 'It works along time, which comes second; give each example a time axis.'
+          : undefined;
+    throw shapeError(where, expected, input, hint);
+  }
+  const width = shape[2];
+  if (width === null) throw shapeError(where, `${expected} with a known ${name}`, input);
+  if (known !== undefined && width !== known) {
+    throw shapeError(where, expected, input, 'Its parameters were made for inputs of that size.');
+  }
+  checkFloat32(input, where);
+  return width;
+}
+
 /** The error for a shape that a layer can't take: what it takes, what came, what to do. */
 export function shapeError(where: string, expected: string, input: InputLike, hint?: string): TenonError {
   return new TenonError({

@@ -1,8 +1,11 @@
 import {
   batchNormalize,
   defineLayer,
+  type Host,
   type Layer,
   type Leaf,
+  layerNormalize,
+  type NdArray,
   type None,
   ndarray,
   type TensorSpec,
@@ -18,6 +21,59 @@ import {
   readOptions,
   specOptions,
 } from './options.js';
+
+/** Parameters of `layerNorm`. */
+export type LayerNormParams = { readonly scale: Leaf; readonly bias: Leaf };
+
+export interface LayerNormOptions {
+  /** Added to the variance (default 1e-5). */
+  readonly epsilon?: number;
+}
+
+/**
+ * Layer normalization: y = (x − μ) / √(σ² + epsilon) · scale + bias, with the mean μ and the biased variance σ² of each
+ * position's features (the last axis). The same in training and out of it.
+ *
+ * Shapes: x float32 [batch, …, features] of rank 2 or more; scale [features], which begins as ones, and bias
+ * [features], as zeros. Throws `SHAPE_MISMATCH` and `DTYPE_MISMATCH` for other inputs.
+ *
+ * epsilon is PyTorch's default; Keras's is 1e-3. PyTorch's `LayerNorm` also takes several axes.
+ *
+ * Ba, Kiros and Hinton 2016, "Layer normalization".
+ */
+export function layerNorm(options: LayerNormOptions = {}): Layer<LayerNormParams, None> {
+  return layerNormOf({ ...options }, fromCall('layerNorm'));
+}
+
+/** Rebuilds `layerNorm` from its spec. */
+export const layerNormDefinition = /* @__PURE__ */ defineLayer({
+  name: 'layerNorm',
+  version: 1,
+  build: (spec, _registry, path) => layerNormOf(specOptions(spec), fromSpec(path, 'layerNorm')),
+});
+
+function layerNormOf(raw: RawOptions, source: OptionSource): Layer<LayerNormParams, None> {
+  const options = readOptions(raw, source);
+  const epsilon = options.number('epsilon', 1e-5, 'above 0', (x) => x > 0);
+  options.end();
+  return frozenLayer<LayerNormParams, None>({
+    spec: { layer: 'layerNorm', version: 1, epsilon },
+    init(_key, input: TensorSpec, path = '') {
+      const features = checkLast(input, path || 'layerNorm', 'features');
+      return {
+        params: { scale: filled(features, 1), bias: filled(features, 0) },
+        state: {},
+        output: { dtype: 'float32', shape: [...input.shape] },
+      };
+    },
+    apply(params, state, input: Tensor, context) {
+      const where = context.path || 'layerNorm';
+      const [scale, bias] = leaves(params, ['scale', 'bias'], where);
+      checkLast(input, where, 'features', scale.shape[0]);
+      return { output: layerNormalize(input, scale, bias, epsilon), state };
+    },
+  });
+}
 
 export interface BatchNormOptions<Scale extends boolean = boolean, Bias extends boolean = boolean> {
   /** How much of the running statistics a step keeps (default 0.9). */
@@ -85,13 +141,14 @@ function batchNormOf(raw: RawOptions, source: OptionSource): Layer<BatchNormPara
   return frozenLayer<BatchNormParams, BatchNormState>({
     spec: { layer: 'batchNorm', version: 1, momentum, epsilon, scale, bias },
     init(_key, input: TensorSpec, path = '') {
-      const channels = checkInput(input, path || 'batchNorm');
-      const filled = (value: number) =>
-        ndarray('float32', [channels], new Float32Array(channels).fill(value));
-      const params = { ...(scale && { scale: filled(1) }), ...(bias && { bias: filled(0) }) };
+      const channels = checkLast(input, path || 'batchNorm', 'channels');
+      const params = {
+        ...(scale && { scale: filled(channels, 1) }),
+        ...(bias && { bias: filled(channels, 0) }),
+      };
       return {
-        params: params as { scale: ReturnType<typeof filled>; bias: ReturnType<typeof filled> },
-        state: { mean: filled(0), variance: filled(1) },
+        params: params as Host<BatchNormParams>,
+        state: { mean: filled(channels, 0), variance: filled(channels, 1) },
         output: { dtype: 'float32', shape: [...input.shape] },
       };
     },
@@ -99,7 +156,7 @@ function batchNormOf(raw: RawOptions, source: OptionSource): Layer<BatchNormPara
       const where = context.path || 'batchNorm';
       const [runningMean, runningVariance] = leaves(state, ['mean', 'variance'], where, 'state');
       const own = leaves(params, names, where);
-      const channels = checkInput(input, where, runningMean.shape[0]);
+      const channels = checkLast(input, where, 'channels', runningMean.shape[0]);
       const count = input.size / channels;
       // As a matrix: one axis to reduce, and the simplest broadcast.
       const x = reshape(input, [count, channels]);
@@ -130,16 +187,21 @@ function batchNormOf(raw: RawOptions, source: OptionSource): Layer<BatchNormPara
   });
 }
 
-function checkInput(input: InputLike, where: string, known?: number): number {
+function filled(length: number, value: number): NdArray<'float32'> {
+  return ndarray('float32', [length], new Float32Array(length).fill(value));
+}
+
+/** The length of the last axis, which is called `name`; `known` is what the parameters were made for. */
+function checkLast(input: InputLike, where: string, name: 'features' | 'channels', known?: number): number {
   const { shape } = input;
-  if (shape.length < 2) throw shapeError(where, `[batch, …, ${known ?? 'channels'}]`, input);
-  const channels = shape[shape.length - 1];
-  if (channels === null) {
-    throw shapeError(where, '[batch, …, channels] with a known number of channels', input);
-  }
-  if (known !== undefined && channels !== known) {
-    throw shapeError(where, `[batch, …, ${known}]`, input, 'Its state was made for that many channels.');
+  const expected = `[batch, …, ${known ?? name}]`;
+  if (shape.length < 2) throw shapeError(where, expected, input);
+  const length = shape[shape.length - 1];
+  if (length === null) throw shapeError(where, `${expected} with a known number of ${name}`, input);
+  if (known !== undefined && length !== known) {
+    const made = name === 'channels' ? 'Its state was' : 'Its parameters were';
+    throw shapeError(where, expected, input, `${made} made for that many ${name}.`);
   }
   checkFloat32(input, where);
-  return channels;
+  return length;
 }

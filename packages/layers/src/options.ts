@@ -18,7 +18,7 @@ export interface OptionReader {
   readonly source: OptionSource;
   /** The value as it came; `fallback` where it is absent. */
   raw(name: string, fallback?: unknown): unknown;
-  positiveInteger(name: string): number;
+  positiveInteger(name: string, fallback?: number): number;
   /** [height, width], or one positive integer for both. */
   pair(name: string, fallback?: Pair): Pair;
   boolean(name: string, fallback: boolean): boolean;
@@ -69,8 +69,8 @@ export function readOptions(options: RawOptions, source: OptionSource, prefix = 
   return {
     source,
     raw,
-    positiveInteger(name) {
-      const value = raw(name);
+    positiveInteger(name, fallback) {
+      const value = raw(name, fallback);
       if (isPositiveInteger(value)) return value;
       throw fail(name, 'an integer of at least 1', value);
     },

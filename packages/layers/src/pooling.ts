@@ -1,5 +1,15 @@
 import { defineLayer, type StatelessLayer, type TensorSpec } from '@tenon-ml/core';
-import { avgPool, maxPool, mul, pad, type Tensor, type Tensor4D, tensor4d } from '@tensorflow/tfjs-core';
+import {
+  mean as averageOver,
+  avgPool,
+  maxPool,
+  mul,
+  pad,
+  reshape,
+  type Tensor,
+  type Tensor4D,
+  tensor4d,
+} from '@tensorflow/tfjs-core';
 import { frozenLayer } from './frozen.js';
 import {
   fromCall,
@@ -44,6 +54,24 @@ export function avgPool2d(poolSize: number | Pair, options: PoolingOptions = {})
   return poolingOf('avgPool2d', { ...options, poolSize }, fromCall('avgPool2d'));
 }
 
+/**
+ * The mean of each channel over the whole image: [batch, height, width, channels] becomes [batch, channels]. What
+ * residual networks have before their last layer, so that it takes images of any size.
+ *
+ * Throws `SHAPE_MISMATCH` for inputs that aren't images. Keras's `GlobalAveragePooling2D`, PyTorch's
+ * `AdaptiveAvgPool2d(1)` and a flatten. Lin, Chen and Yan 2013, "Network in network".
+ */
+export function globalAvgPool2d(): StatelessLayer {
+  return globalAvgPool2dOf({}, fromCall('globalAvgPool2d'));
+}
+
+/** Rebuilds `globalAvgPool2d` from its spec. */
+export const globalAvgPool2dDefinition = /* @__PURE__ */ defineLayer({
+  name: 'globalAvgPool2d',
+  version: 1,
+  build: (spec, _registry, path) => globalAvgPool2dOf(specOptions(spec), fromSpec(path, 'globalAvgPool2d')),
+});
+
 /** Rebuilds `maxPool2d` from its spec. */
 export const maxPool2dDefinition = /* @__PURE__ */ defineLayer({
   name: 'maxPool2d',
@@ -77,6 +105,24 @@ function poolingOf(layer: 'maxPool2d' | 'avgPool2d', raw: RawOptions, source: Op
     apply(_params, state, input: Tensor, context) {
       slideOver(input, windows, context.path || layer, 'poolSize');
       return { output: pool(input as Tensor4D, windows), state };
+    },
+  });
+}
+
+function globalAvgPool2dOf(raw: RawOptions, source: OptionSource): StatelessLayer {
+  readOptions(raw, source).end();
+  const layer = 'globalAvgPool2d';
+  const whole: Windows = { size: [1, 1], strides: [1, 1], padding: 'valid', dilation: [1, 1] };
+  return frozenLayer({
+    spec: { layer, version: 1 },
+    init(_key, input: TensorSpec, path = '') {
+      slideOver(input, whole, path || layer, 'poolSize');
+      return { params: {}, state: {}, output: { dtype: 'float32', shape: [input.shape[0], input.shape[3]] } };
+    },
+    apply(_params, state, input: Tensor, context) {
+      slideOver(input, whole, context.path || layer, 'poolSize');
+      const [batch, height, width, channels] = input.shape;
+      return { output: averageOver(reshape(input, [batch, height * width, channels]), 1), state };
     },
   });
 }

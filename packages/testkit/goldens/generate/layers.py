@@ -15,7 +15,7 @@ goldens = Goldens('layers')
 def record(name, layer, config, forward, x, params=None, state=None, training=True, note=None):
     """Runs forward(x, params, state) -> (output, state after), takes gradients and stores everything."""
     draws = Draws(f'layers/{name}/cotangent')
-    x = leaf(x)
+    x = leaf(x) if x.is_floating_point() else x
     params = {key: leaf(value) for key, value in (params or {}).items()}
     state = state or {}
     output, state_after = forward(x, params, state)
@@ -30,7 +30,8 @@ def record(name, layer, config, forward, x, params=None, state=None, training=Tr
     goldens.put_all(name, 'state', state)
     goldens.put(name, 'output', output)
     goldens.put(name, 'output_grad', output_grad)
-    goldens.put(name, 'input_grad', x.grad)
+    if x.is_floating_point():
+        goldens.put(name, 'input_grad', x.grad)
     goldens.put_all(name, 'params_grad', {key: value.grad for key, value in params.items()})
     goldens.put_all(name, 'state_after', state_after)
 
@@ -238,6 +239,14 @@ record('sigmoid_large', 'sigmoid', {}, elementwise(torch.sigmoid), wide)
 record('tanh_large', 'tanh', {}, elementwise(torch.tanh), wide)
 
 
+for approximate in [False, True]:
+    prefix = 'gelu_approximate' if approximate else 'gelu'
+    gelu = elementwise(lambda x, form='tanh' if approximate else 'none': F.gelu(x, approximate=form))
+    config = {'approximate': approximate}
+    record(prefix, 'gelu', config, gelu, Draws(f'layers/{prefix}').normal(3, 7, scale=2.0))
+    record(f'{prefix}_large', 'gelu', config, gelu, wide)
+
+
 def softmax(x, params, state):
     return F.softmax(x, dim=-1), {}
 
@@ -279,6 +288,242 @@ for name, shape, kernel, padding_note in [
             'body.kernel': draws.normal(*kernel, channels, channels, scale=0.3),
             'body.bias': draws.normal(channels),
         },
+    )
+
+# embedding and positionEmbedding
+
+for name, shape, vocabulary, width in [
+    ('embedding', [3, 5], 7, 4),
+    ('embedding_rank_1', [6], 4, 3),
+    ('embedding_rank_3', [2, 3, 2], 5, 2),
+]:
+    draws = Draws(f'layers/{name}')
+    record(
+        name, 'embedding', {'vocabulary': vocabulary, 'width': width},
+        lambda x, params, state: (F.embedding(x.long(), params['table']), {}),
+        draws.integers(*shape, high=vocabulary), {'table': draws.normal(vocabulary, width)},
+    )
+
+for name, shape, length in [('position_embedding', [3, 4, 5], 4), ('position_embedding_shorter', [2, 3, 2], 7)]:
+    draws = Draws(f'layers/{name}')
+    record(
+        name, 'positionEmbedding', {'length': length},
+        lambda x, params, state: (x + F.embedding(torch.arange(x.shape[1]), params['table']), {}),
+        draws.normal(*shape), {'table': draws.normal(length, shape[2])},
+    )
+
+# layerNorm
+
+for name, shape, epsilon, offset, note in [
+    ('layer_norm_rank_2', [4, 6], 1e-5, 0.5, None),
+    ('layer_norm_rank_3', [2, 3, 5], 1e-5, 0.0, None),
+    ('layer_norm_rank_4', [1, 2, 3, 4], 0.125, -1.0, None),
+    ('layer_norm_offset', [3, 16], 1e-5, 100.0,
+     'mean 100, deviation 1: E[x^2] - E[x]^2 in float32 loses this variance'),
+]:
+    draws = Draws(f'layers/{name}')
+    features = shape[-1]
+    record(
+        name, 'layerNorm', {'epsilon': epsilon},
+        lambda x, params, state, epsilon=epsilon: (
+            F.layer_norm(x, x.shape[-1:], params['scale'], params['bias'], epsilon), {}
+        ),
+        draws.normal(*shape, offset=offset),
+        {'scale': draws.uniform(features, low=0.5, high=1.5), 'bias': draws.normal(features)}, note=note,
+    )
+
+# lstm: torch's second bias is 0.
+
+
+def lstm_of(units, sequences):
+    def forward(x, params, state):
+        zeros = torch.zeros(1, x.shape[0], units)
+        weights = [params['kernel'].T, params['recurrentKernel'].T, params['bias'], torch.zeros(4 * units)]
+        y, _, _ = torch._VF.lstm(x, (zeros, zeros), weights, True, 1, 0.0, True, False, True)
+        return (y if sequences else y[:, -1]), {}
+
+    return forward
+
+
+for name, shape, units, sequences in [
+    ('lstm', [3, 5, 4], 2, False),
+    ('lstm_sequences', [2, 6, 3], 4, True),
+    ('lstm_one_step', [3, 1, 2], 3, True),
+    ('lstm_batch_1', [1, 9, 2], 3, False),
+]:
+    draws = Draws(f'layers/{name}')
+    record(
+        name, 'lstm', {'units': units, 'returnSequences': sequences}, lstm_of(units, sequences), draws.normal(*shape),
+        {
+            'kernel': draws.normal(shape[2], 4 * units, scale=shape[2] ** -0.5),
+            'recurrentKernel': draws.normal(units, 4 * units, scale=units ** -0.5),
+            'bias': draws.normal(4 * units),
+        },
+    )
+
+# multiHeadAttention, feedForward, transformerBlock: against torch's own modules.
+
+
+def causal_mask(time):
+    return torch.full((time, time), float('-inf')).triu(1)
+
+
+def attention_of(heads, causal):
+    def forward(x, params, state):
+        y, _ = F.multi_head_attention_forward(
+            *[x.transpose(0, 1)] * 3, x.shape[2], heads, params['qkv.kernel'].T, params['qkv.bias'], None, None, False,
+            0.0, params['output.kernel'].T, params['output.bias'], training=True, need_weights=False,
+            attn_mask=causal_mask(x.shape[1]) if causal else None,
+        )
+        return y.transpose(0, 1), {}
+
+    return forward
+
+
+def projections(draws, shapes):
+    params = {}
+    for name, (rows, columns) in shapes.items():
+        params[f'{name}.kernel'] = draws.normal(rows, columns, scale=rows ** -0.5)
+        params[f'{name}.bias'] = draws.normal(columns, scale=0.5)
+    return params
+
+
+for name, shape, heads, causal in [
+    ('multi_head_attention', [2, 5, 6], 2, False),
+    ('multi_head_attention_causal', [2, 5, 6], 3, True),
+    ('multi_head_attention_one_head', [3, 4, 3], 1, False),
+    ('multi_head_attention_one_position', [2, 1, 4], 2, True),
+]:
+    draws = Draws(f'layers/{name}')
+    width = shape[2]
+    record(
+        name, 'multiHeadAttention', {'heads': heads, 'causal': causal}, attention_of(heads, causal),
+        draws.normal(*shape), projections(draws, {'qkv': (width, 3 * width), 'output': (width, width)}),
+    )
+
+
+def feed_forward(x, params, state):
+    hidden = F.gelu(F.linear(x, params['expand.kernel'].T, params['expand.bias']))
+    return F.linear(hidden, params['project.kernel'].T, params['project.bias']), {}
+
+
+draws = Draws('layers/feed_forward')
+record(
+    'feed_forward', 'feedForward', {'ratio': 3}, feed_forward, draws.normal(2, 3, 4),
+    projections(draws, {'expand': (4, 12), 'project': (12, 4)}),
+)
+
+
+def block_of(width, heads, causal, ratio):
+    module = torch.nn.TransformerEncoderLayer(
+        width, heads, ratio * width, dropout=0.0, activation='gelu', batch_first=True, norm_first=True,
+    )
+
+    def forward(x, params, state):
+        names = {
+            'norm1.weight': params['norm1.scale'], 'norm1.bias': params['norm1.bias'],
+            'norm2.weight': params['norm2.scale'], 'norm2.bias': params['norm2.bias'],
+            'self_attn.in_proj_weight': params['attention.qkv.kernel'].T,
+            'self_attn.in_proj_bias': params['attention.qkv.bias'],
+            'self_attn.out_proj.weight': params['attention.output.kernel'].T,
+            'self_attn.out_proj.bias': params['attention.output.bias'],
+            'linear1.weight': params['mlp.expand.kernel'].T, 'linear1.bias': params['mlp.expand.bias'],
+            'linear2.weight': params['mlp.project.kernel'].T, 'linear2.bias': params['mlp.project.bias'],
+        }
+        mask = causal_mask(x.shape[1]) if causal else None
+        return torch.func.functional_call(module, names, (x, mask), {'is_causal': causal}, strict=True), {}
+
+    return forward
+
+
+for name, shape, heads, causal, ratio in [
+    ('transformer_block', [2, 5, 6], 2, False, 4),
+    ('transformer_block_causal', [2, 6, 4], 2, True, 2),
+]:
+    draws = Draws(f'layers/{name}')
+    width = shape[2]
+    norms = {}
+    for norm in ['norm1', 'norm2']:
+        norms[f'{norm}.scale'] = draws.uniform(width, low=0.5, high=1.5)
+        norms[f'{norm}.bias'] = draws.normal(width, scale=0.5)
+    record(
+        name, 'transformerBlock', {'heads': heads, 'causal': causal, 'mlpRatio': ratio},
+        block_of(width, heads, causal, ratio), draws.normal(*shape),
+        {
+            **norms,
+            **projections(draws, {
+                'attention.qkv': (width, 3 * width), 'attention.output': (width, width),
+                'mlp.expand': (width, ratio * width), 'mlp.project': (ratio * width, width),
+            }),
+        },
+    )
+
+# globalAvgPool2d
+
+for name, shape in [('global_avg_pool2d', [3, 4, 5, 2]), ('global_avg_pool2d_batch_1', [1, 1, 3, 4])]:
+    record(
+        name, 'globalAvgPool2d', {},
+        lambda x, params, state: (F.adaptive_avg_pool2d(to_nchw(x), 1).flatten(1), {}),
+        Draws(f'layers/{name}').normal(*shape),
+    )
+
+# resnetBlock
+
+
+def resnet_block_of(name, filters, strides, training):
+    def forward(x, params, state):
+        state_after, margins = {}, []
+
+        def normalized(x, conv, norm, kernel, strides):
+            config = {'kernelSize': [kernel, kernel], 'strides': strides, 'padding': 'same', 'dilation': [1, 1]}
+            y, _ = conv2d_of(config)(x, {'kernel': params[f'{conv}.kernel']}, {})
+            y, after = batch_norm_of({'momentum': 0.9, 'epsilon': 1e-5}, training)(
+                y, {key: params[f'{norm}.{key}'] for key in ['scale', 'bias']},
+                {key: state[f'{norm}.{key}'] for key in ['mean', 'variance']},
+            )
+            state_after.update({f'{norm}.{key}': value for key, value in after.items()})
+            return y
+
+        def relu(x):
+            margins.append(x.detach().abs().min().item())
+            return F.relu(x)
+
+        y = relu(normalized(x, 'conv1', 'norm1', 3, strides))
+        y = normalized(y, 'conv2', 'norm2', 3, [1, 1])
+        shortcut = x
+        if 'shortcutConv.kernel' in params:
+            shortcut = normalized(x, 'shortcutConv', 'shortcutNorm', 1, strides)
+        y = relu(shortcut + y)
+        if min(margins) < 1e-4:
+            raise AssertionError(f'{name} is within {min(margins)} of a kink: rounding in float32 could cross it')
+        return y, state_after
+
+    return forward
+
+
+for name, shape, filters, strides, training in [
+    ('resnet_block', [2, 4, 3, 3], 3, [1, 1], True),
+    ('resnet_block_filters', [2, 4, 4, 2], 4, [1, 1], True),
+    ('resnet_block_strides', [3, 5, 4, 2], 2, [2, 2], True),
+    ('resnet_block_evaluation', [2, 5, 4, 2], 3, [2, 2], False),
+]:
+    draws = Draws(f'layers/{name}')
+    channels = shape[3]
+    x = draws.normal(*shape)
+    params, state = {}, {}
+    parts = [('conv1', 'norm1', 3, channels), ('conv2', 'norm2', 3, filters)]
+    if channels != filters or max(strides) > 1:
+        parts.append(('shortcutConv', 'shortcutNorm', 1, channels))
+    for conv, norm, kernel, inputs in parts:
+        fan_in = kernel * kernel * inputs
+        params[f'{conv}.kernel'] = draws.normal(kernel, kernel, inputs, filters, scale=(2 / fan_in) ** 0.5)
+        params[f'{norm}.scale'] = draws.uniform(filters, low=0.5, high=1.5)
+        params[f'{norm}.bias'] = draws.normal(filters, scale=0.5)
+        state[f'{norm}.mean'] = draws.normal(filters, scale=0.5)
+        state[f'{norm}.variance'] = draws.uniform(filters, low=0.5, high=2.0)
+    record(
+        name, 'resnetBlock', {'filters': filters, 'strides': strides},
+        resnet_block_of(name, filters, strides, training), x, params, state, training,
     )
 
 # sequential networks, under the mean of the softmax cross-entropy: loss, logits and every gradient.
