@@ -1,4 +1,5 @@
-import { ACCUMULATE, loadPart, tile4, tile8, tileRow } from './tile';
+import { packColumns, packRows } from './panel';
+import { ACCUMULATE, tile4, tile8, tileRow } from './tile';
 
 /** Steps of k done before the next panel: 8 columns × 256 × 4 bytes are a quarter of a first-level cache of 32 kB. */
 const INNER_BLOCK: i32 = 256;
@@ -6,12 +7,12 @@ const INNER_BLOCK: i32 = 256;
 const INNER_MOST: i32 = 384;
 
 /**
- * Copies the columns of matrices into panels of eight: [matrix][panel][k][8], so that the product reads them one after
- * another. Lanes beyond the last column hold anything; they reach no result.
+ * Copies the columns of matrices into panels of eight, [k][8] each, so that the product reads them one after another.
+ * Lanes beyond the last column hold anything; they reach no result.
  *
  * args: source, panels; inner, columns, first (panel), count (of panels a matrix), rowStride (bytes from k to k + 1),
- * columnStride (bytes from column to column), offset (bytes, of the source), panelsPerPart, axes, and for each axis its
- * length and stride in bytes.
+ * columnStride (bytes from column to column), offset (bytes, of the source), matrixBytes, panelBytes (from one to the
+ * next among the panels), panelsPerPart, axes, and for each axis its length and stride in bytes.
  * A part: up to `panelsPerPart` panels of one matrix.
  */
 export function packPanels(args: usize, begin: i32, end: i32): void {
@@ -23,8 +24,10 @@ export function packPanels(args: usize, begin: i32, end: i32): void {
   const count = load<i32>(args, 20);
   const rowStride = <usize>load<u32>(args, 24);
   const columnStride = <usize>load<u32>(args, 28);
-  const perPart = load<i32>(args, 36);
-  const axes = load<i32>(args, 40);
+  const matrixBytes = <usize>load<u32>(args, 36);
+  const panelBytes = <usize>load<u32>(args, 40);
+  const perPart = load<i32>(args, 44);
+  const axes = load<i32>(args, 48);
   const groups = (count + perPart - 1) / perPart;
   for (let part = begin; part < end; part++) {
     const matrix = part / groups;
@@ -33,104 +36,19 @@ export function packPanels(args: usize, begin: i32, end: i32): void {
     let from = source;
     let rest = matrix;
     for (let axis = axes - 1; axis >= 0; axis--) {
-      const length = load<i32>(args + 44 + (axis << 3));
+      const length = load<i32>(args + 52 + (axis << 3));
       const next = rest / length;
-      from += <usize>(rest - next * length) * <usize>load<u32>(args + 48 + (axis << 3));
+      from += <usize>(rest - next * length) * <usize>load<u32>(args + 56 + (axis << 3));
       rest = next;
     }
     for (let panel = start; panel < stop; panel++) {
       const column = (first + panel) << 3;
-      const to = target + (<usize>(matrix * count + panel) * <usize>inner << 5);
+      const to = target + <usize>matrix * matrixBytes + <usize>panel * panelBytes;
       const at = from + <usize>column * columnStride;
       const width = min(8, columns - column);
       if (columnStride == 4) packRows(at, to, inner, rowStride, width);
       else packColumns(at, to, inner, rowStride, columnStride, width);
     }
-  }
-}
-
-/** A panel from a matrix whose columns adjoin. */
-function packRows(from: usize, to: usize, inner: i32, rowStride: usize, width: i32): void {
-  const end = to + (<usize>inner << 5);
-  if (width == 8) {
-    while (to != end) {
-      v128.store(to, v128.load(from));
-      v128.store(to, v128.load(from, 16), 16);
-      from += rowStride;
-      to += 32;
-    }
-  } else if (width > 4) {
-    while (to != end) {
-      v128.store(to, v128.load(from));
-      v128.store(to, loadPart(from + 16, width - 4), 16);
-      from += rowStride;
-      to += 32;
-    }
-  } else {
-    while (to != end) {
-      v128.store(to, loadPart(from, width));
-      from += rowStride;
-      to += 32;
-    }
-  }
-}
-
-/** A panel from a matrix that lies transposed: eight rows of it, four elements of each at a time. */
-function packColumns(
-  from: usize,
-  to: usize,
-  inner: i32,
-  rowStride: usize,
-  columnStride: usize,
-  width: i32,
-): void {
-  packFour(from, to, inner, rowStride, columnStride, width - 1);
-  if (width > 4) packFour(from + 4 * columnStride, to + 16, inner, rowStride, columnStride, width - 5);
-}
-
-function packFour(
-  p0: usize,
-  to: usize,
-  inner: i32,
-  rowStride: usize,
-  columnStride: usize,
-  last: i32,
-): void {
-  let p1 = p0 + <usize>min(1, last) * columnStride;
-  let p2 = p0 + <usize>min(2, last) * columnStride;
-  let p3 = p0 + <usize>min(3, last) * columnStride;
-  let k = 0;
-  if (rowStride == 4) {
-    for (; k + 4 <= inner; k += 4) {
-      const r0 = v128.load(p0);
-      const r1 = v128.load(p1);
-      const r2 = v128.load(p2);
-      const r3 = v128.load(p3);
-      const low01 = i32x4.shuffle(r0, r1, 0, 4, 1, 5);
-      const high01 = i32x4.shuffle(r0, r1, 2, 6, 3, 7);
-      const low23 = i32x4.shuffle(r2, r3, 0, 4, 1, 5);
-      const high23 = i32x4.shuffle(r2, r3, 2, 6, 3, 7);
-      v128.store(to, i64x2.shuffle(low01, low23, 0, 2));
-      v128.store(to, i64x2.shuffle(low01, low23, 1, 3), 32);
-      v128.store(to, i64x2.shuffle(high01, high23, 0, 2), 64);
-      v128.store(to, i64x2.shuffle(high01, high23, 1, 3), 96);
-      p0 += 16;
-      p1 += 16;
-      p2 += 16;
-      p3 += 16;
-      to += 128;
-    }
-  }
-  for (; k < inner; k++) {
-    store<f32>(to, load<f32>(p0));
-    store<f32>(to, load<f32>(p1), 4);
-    store<f32>(to, load<f32>(p2), 8);
-    store<f32>(to, load<f32>(p3), 12);
-    p0 += rowStride;
-    p1 += rowStride;
-    p2 += rowStride;
-    p3 += rowStride;
-    to += 32;
   }
 }
 

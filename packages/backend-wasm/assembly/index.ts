@@ -1,6 +1,8 @@
 // What is exported here is a kernel, called through the function table; but for `run`.
 export * from './broadcast';
 export * from './copy';
+export * from './convolution';
+export * from './convolution_gradients';
 export * from './cross_entropy';
 export * from './gemm';
 export * from './optimizer';

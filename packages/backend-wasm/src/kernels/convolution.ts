@@ -6,189 +6,368 @@ import {
   type Conv2DBackpropFilterAttrs,
   Conv2DBackpropInput,
   type Conv2DBackpropInputAttrs,
+  FusedConv2D,
+  type FusedConv2DAttrs,
+  type TensorInfo,
   util,
 } from '@tensorflow/tfjs-core';
-import { type Matrix, multiply } from '../product.js';
-import { defineHostKernel, float32Tensor, float32Values } from './host.js';
+import { defineFusedKernel } from './epilogue.js';
+import { type Block, defineKernel, type Engine, type Kernel } from './kernel.js';
+import { panelsAtOnce, product, RELU } from './product.js';
 
 type Conv2DInfo = ReturnType<typeof backend_util.computeConv2DInfo>;
+type Shape = [number, number, number, number];
+
+/** Multiplications that make a part: some 50 µs at 20 to 40 GFLOP/s. */
+const PART_WORK = 2 ** 20;
 
 /**
- * Two-dimensional convolution, NHWC, as im2col and a product. With U the matrix of unfolded inputs, one row for each
- * output position and one column for each element under the kernel, K the kernel as a matrix [height·width·in, out]:
+ * Two-dimensional convolution, NHWC, as products with an operand that is never written out: U, the matrix of windows,
+ * one row for each output position and one column for each element under the kernel. With K the kernel as a matrix
+ * [height·width·in, out]:
  *
  *   y = U · K,   ∂K = Uᵀ · ∂y,   ∂x = fold(∂y · Kᵀ)
  *
  * x: [batch, height, width, in], kernel: [height, width, in, out], y: [batch, outHeight, outWidth, out]; float32,
- * other dtypes, NCHW, and a ∂y of another shape than y (tfjs's suite has one) go to tfjs-backend-cpu. Padding is a zero like any other, so where it meets Inf or NaN in the
- * kernel or in ∂y the result is NaN, as in PyTorch; tfjs-backend-cpu leaves out what lies on the padding.
+ * other dtypes, NCHW, and a ∂y of another shape than y (tfjs's suite has one) go to tfjs-backend-cpu. Padding is a
+ * border of zeros that x is copied into, so where it meets Inf or NaN in the kernel or in ∂y the result is NaN, as in
+ * PyTorch; tfjs-backend-cpu leaves out what lies on the padding.
  */
-export const conv2D = defineHostKernel<Conv2DAttrs>(Conv2D, ({ inputs: { x, filter }, attrs, backend }) => {
-  const format = backend_util.convertConv2DDataFormat(attrs.dataFormat);
-  if (x.dtype !== 'float32' || filter.dtype !== 'float32' || format !== 'channelsLast') return undefined;
+const conv2D = defineKernel<Conv2DAttrs>(Conv2D, ({ inputs: { x, filter }, attrs, engine }) =>
+  convolve(engine, x, filter, attrs, undefined, false),
+);
+
+/** A convolution, its bias and its activation, NHWC: the bits of the ops one after another. */
+const fusedConv2D = defineFusedKernel<FusedConv2DAttrs>(
+  FusedConv2D,
+  ({ inputs: { filter } }) => filter.shape[3],
+  ({ inputs: { x, filter }, attrs, engine }, bias, relu) => convolve(engine, x, filter, attrs, bias, relu),
+);
+
+function convolve(
+  engine: Engine,
+  x: TensorInfo,
+  filter: TensorInfo,
+  attrs: Conv2DAttrs | FusedConv2DAttrs,
+  bias: TensorInfo | undefined,
+  relu: boolean,
+): TensorInfo | undefined {
+  if (x.dtype !== 'float32' || filter.dtype !== 'float32' || attrs.dataFormat !== 'NHWC') return undefined;
+  const { strides, dilations, pad, dimRoundingMode } = attrs;
   const info = backend_util.computeConv2DInfo(
     x.shape as Shape,
     filter.shape as Shape,
-    attrs.strides,
-    attrs.dilations,
-    attrs.pad,
-    attrs.dimRoundingMode,
-    false,
-    format,
+    strides,
+    dilations,
+    pad,
+    dimRoundingMode,
   );
-  const source = float32Values(backend, x);
-  const kernel = rowMajor(float32Values(backend, filter), info.outChannels);
-  const width = patchSize(info);
-  const out = new Float32Array(info.batchSize * info.outHeight * info.outWidth * info.outChannels);
-  forEachChunk(info, (unfolded, first, count) => {
-    unfold(source, info, first, count, unfolded);
-    const positions = count * info.outWidth;
-    const outOffset = first * info.outWidth * info.outChannels;
-    multiply(rowMajor(unfolded, width), kernel, positions, width, info.outChannels, out, outOffset);
-  });
-  return float32Tensor(backend, info.outShape, out);
-});
+  const { outHeight, outWidth, outChannels, filterHeight, filterWidth, inChannels } = info;
+  const { dilationHeight, dilationWidth, strideHeight, strideWidth } = info;
+  const positions = info.batchSize * outHeight * outWidth;
+  const terms = filterHeight * filterWidth * inChannels;
+  const out = engine.allocate(info.outShape, 'float32');
+  if (positions === 0 || outChannels === 0) return out;
+  const frame = frameOf(info);
+  if (terms === inChannels && strideHeight === 1 && strideWidth === 1 && !frame.needed) {
+    product(engine, {
+      a: engine.block(x),
+      b: engine.block(filter),
+      out: engine.block(out),
+      rows: positions,
+      inner: inChannels,
+      columns: outChannels,
+      bias: bias && engine.block(bias),
+      activation: relu ? 'relu' : 'linear',
+    });
+    return out;
+  }
+  const framed = frameImages(engine, engine.block(x), info, frame);
 
-/** ∂K of `conv2D`, without dilation (as tfjs's gradient of it). */
-export const conv2DBackpropFilter = defineHostKernel<Conv2DBackpropFilterAttrs>(
+  const panels = Math.ceil(outChannels / 8);
+  const packed = engine.scratch(panels * terms * 32);
+  const perPart = panelsAtOnce(panels, terms);
+  const row = outChannels * 4;
+  const panel = terms * 32;
+  engine.launch(
+    'packPanels',
+    Math.ceil(panels / perPart),
+    [engine.block(filter)],
+    [packed],
+    [terms, outChannels, 0, panels, row, 4, 0, 0, panel, perPart, 0],
+  );
+
+  // The window, as runs of adjoining elements.
+  const joined = dilationWidth === 1;
+  const length = joined ? filterWidth * inChannels : inChannels;
+  const inner = joined ? 1 : filterWidth;
+  const innerSkip = joined ? 0 : (dilationWidth - 1) * inChannels * 4;
+  const outerSkip = dilationHeight * frame.line - inner * (length * 4 + innerSkip);
+  const wanted = Math.floor(PART_WORK / Math.max(1, terms * outChannels));
+  const positionsPerPart = Math.min(256, Math.max(16, wanted & ~3));
+  engine.launch(
+    'convolve',
+    Math.ceil(positions / positionsPerPart),
+    [framed, packed, bias ? engine.block(bias) : null],
+    [engine.block(out), engine.scratch(Math.ceil(positions / 4) * 16)],
+    [
+      positions,
+      outHeight,
+      outWidth,
+      frame.rows * frame.line,
+      strideHeight * frame.line,
+      strideWidth * inChannels * 4,
+      filterHeight,
+      inner,
+      length,
+      innerSkip,
+      outerSkip,
+      outChannels,
+      relu ? RELU : 0,
+      positionsPerPart,
+    ],
+  );
+  return out;
+}
+
+/** Positions of ∂y that the filter's gradient packs at a time: with 64 channels they are 40 kB. */
+const BLOCK_POSITIONS = 160;
+/** Rows of the filter's gradient in a part: enough that packing ∂y for each part again costs little. */
+const PART_ROWS = 144;
+/** Parts that the filter's gradient is cut into, if there is work for so many. */
+const WANTED_PARTS = 16;
+
+/**
+ * ∂K of `conv2D`, without dilation (as tfjs's gradient of it). The sum over positions is cut into chunks, each of which
+ * adds up its own; how many there are depends on shapes alone.
+ */
+const conv2DBackpropFilter = defineKernel<Conv2DBackpropFilterAttrs>(
   Conv2DBackpropFilter,
-  ({ inputs: { x, dy }, attrs, backend }) => {
-    const format = backend_util.convertConv2DDataFormat(attrs.dataFormat);
-    if (x.dtype !== 'float32' || dy.dtype !== 'float32' || format !== 'channelsLast') return undefined;
+  ({ inputs: { x, dy }, attrs, engine }) => {
+    if (x.dtype !== 'float32' || dy.dtype !== 'float32' || attrs.dataFormat !== 'NHWC') return undefined;
+    const { filterShape, strides, pad, dimRoundingMode } = attrs;
     const info = backend_util.computeConv2DInfo(
       x.shape as Shape,
-      attrs.filterShape,
-      attrs.strides,
+      filterShape,
+      strides,
       1,
-      attrs.pad,
-      attrs.dimRoundingMode,
-      false,
-      format,
+      pad,
+      dimRoundingMode,
     );
     if (!util.arraysEqual(dy.shape, info.outShape)) return undefined;
-    const source = float32Values(backend, x);
-    const gradient = float32Values(backend, dy);
-    const width = patchSize(info);
-    const out = new Float32Array(width * info.outChannels);
-    forEachChunk(info, (unfolded, first, count) => {
-      unfold(source, info, first, count, unfolded);
-      const transposed = { data: unfolded, offset: 0, rowStride: 1, columnStride: width };
-      const rows = rowMajor(gradient, info.outChannels, first * info.outWidth * info.outChannels);
-      multiply(transposed, rows, width, count * info.outWidth, info.outChannels, out, 0, true);
-    });
-    return float32Tensor(backend, info.filterShape, out);
+    const { batchSize, outHeight, outWidth, outChannels, filterHeight, filterWidth, inChannels } = info;
+    const out = engine.allocate(info.filterShape, 'float32');
+    const run = filterWidth * inChannels;
+    const rows = filterHeight * run;
+    if (rows === 0 || outChannels === 0) return out;
+    const frame = frameOf(info);
+    const framed = frameImages(engine, engine.block(x), info, frame);
+
+    // A block: whole images, or lines of one.
+    const area = outHeight * outWidth;
+    const images = Math.max(1, Math.min(batchSize, Math.floor(BLOCK_POSITIONS / area)));
+    const groups =
+      images > 1 ? 1 : Math.ceil(outHeight / Math.max(1, Math.round(BLOCK_POSITIONS / outWidth)));
+    const lines = Math.ceil(outHeight / groups);
+    const blocks = Math.ceil(outHeight / lines) * Math.ceil(batchSize / images);
+
+    const rowParts = Math.ceil(rows / PART_ROWS);
+    const rowsPerPart = Math.ceil(rows / rowParts / 4) * 4;
+    const wantedChunks = Math.min(blocks, Math.ceil(WANTED_PARTS / rowParts));
+    const blocksPerChunk = Math.ceil(blocks / Math.max(1, wantedChunks));
+    const chunks = blocks === 0 ? 0 : Math.ceil(blocks / blocksPerChunk);
+    const parts = chunks * Math.ceil(rows / rowsPerPart);
+
+    const vectors = Math.ceil((rows * outChannels) / 4);
+    const chunkBytes = Math.ceil(vectors / 4) * 64;
+    const target = chunks === 1 ? engine.block(out) : engine.scratch(chunks * chunkBytes);
+    const panelBytes = images * lines * outWidth * Math.ceil(outChannels / 8) * 32;
+    engine.launch(
+      'filterGradient',
+      parts,
+      [framed, engine.block(dy)],
+      [target, engine.scratch(parts * panelBytes)],
+      [
+        batchSize,
+        outHeight,
+        outWidth,
+        frame.rows * frame.line,
+        info.strideHeight * frame.line,
+        info.strideWidth * inChannels * 4,
+        rows,
+        run,
+        frame.line,
+        outChannels,
+        images,
+        lines,
+        blocksPerChunk,
+        chunkBytes,
+        rowsPerPart,
+      ],
+    );
+    if (chunks !== 1) {
+      const perPart = 4096;
+      engine.launch(
+        'sumChunks',
+        Math.ceil(vectors / perPart),
+        [target],
+        [engine.block(out)],
+        [vectors, chunks, chunkBytes, perPart],
+      );
+    }
+    return out;
   },
 );
 
 /** ∂x of `conv2D`, without dilation. */
-export const conv2DBackpropInput = defineHostKernel<Conv2DBackpropInputAttrs>(
+const conv2DBackpropInput = defineKernel<Conv2DBackpropInputAttrs>(
   Conv2DBackpropInput,
-  ({ inputs: { dy, filter }, attrs, backend }) => {
-    const format = backend_util.convertConv2DDataFormat(attrs.dataFormat);
-    if (dy.dtype !== 'float32' || filter.dtype !== 'float32' || format !== 'channelsLast') return undefined;
+  ({ inputs: { dy, filter }, attrs, engine }) => {
+    if (dy.dtype !== 'float32' || filter.dtype !== 'float32' || attrs.dataFormat !== 'NHWC') return undefined;
+    const { inputShape, strides, pad, dimRoundingMode } = attrs;
     const info = backend_util.computeConv2DInfo(
-      attrs.inputShape,
+      inputShape,
       filter.shape as Shape,
-      attrs.strides,
+      strides,
       1,
-      attrs.pad,
-      attrs.dimRoundingMode,
-      false,
-      format,
+      pad,
+      dimRoundingMode,
     );
     if (!util.arraysEqual(dy.shape, info.outShape)) return undefined;
-    const gradient = float32Values(backend, dy);
-    const kernel = float32Values(backend, filter);
-    const transposed = { data: kernel, offset: 0, rowStride: 1, columnStride: info.outChannels };
-    const width = patchSize(info);
-    const out = new Float32Array(info.batchSize * info.inHeight * info.inWidth * info.inChannels);
-    forEachChunk(info, (unfolded, first, count) => {
-      const rows = rowMajor(gradient, info.outChannels, first * info.outWidth * info.outChannels);
-      multiply(rows, transposed, count * info.outWidth, info.outChannels, width, unfolded, 0);
-      fold(unfolded, info, first, count, out);
-    });
-    return float32Tensor(backend, info.inShape, out);
+    const { batchSize, outHeight, outWidth, outChannels, filterHeight, filterWidth, inChannels } = info;
+    const out = engine.allocate(info.inShape, 'float32');
+    if (inChannels === 0) return out;
+    const frame = frameOf(info);
+    const area = outHeight * outWidth;
+    if (
+      filterHeight * filterWidth === 1 &&
+      info.strideHeight === 1 &&
+      info.strideWidth === 1 &&
+      !frame.needed
+    ) {
+      product(engine, {
+        a: engine.block(dy),
+        b: engine.block(filter),
+        out: engine.block(out),
+        rows: batchSize * area,
+        inner: outChannels,
+        columns: inChannels,
+        transposeB: true,
+      });
+      return out;
+    }
+
+    const taps = filterHeight * filterWidth;
+    const panels = Math.ceil(inChannels / 8);
+    const panel = outChannels * 32;
+    const packed = engine.scratch(taps * panels * panel);
+    const perPart = panelsAtOnce(panels, outChannels);
+    const row = outChannels * 4;
+    engine.launch(
+      'packPanels',
+      taps * Math.ceil(panels / perPart),
+      [engine.block(filter)],
+      [packed],
+      [
+        outChannels,
+        inChannels,
+        0,
+        panels,
+        4,
+        row,
+        0,
+        panels * panel,
+        panel,
+        perPart,
+        1,
+        taps,
+        inChannels * row,
+      ],
+    );
+
+    const imageBytes = frame.rows * frame.line;
+    const dx = frame.needed ? engine.scratch(batchSize * imageBytes) : engine.block(out);
+    engine.launch(
+      'inputGradient',
+      batchSize,
+      [engine.block(dy), packed],
+      [dx, engine.scratch(batchSize * Math.ceil(area / 4) * 16)],
+      [
+        outHeight,
+        outWidth,
+        imageBytes,
+        info.strideHeight * frame.line,
+        info.strideWidth * inChannels * 4,
+        filterHeight,
+        filterWidth,
+        frame.line,
+        inChannels,
+        outChannels,
+      ],
+    );
+    if (frame.needed) moveFrame(engine, dx, engine.block(out), info, frame, true);
+    return out;
   },
 );
 
-type Shape = [number, number, number, number];
+export const convolutionKernels: readonly Kernel[] = [
+  conv2D,
+  fusedConv2D,
+  conv2DBackpropFilter,
+  conv2DBackpropInput,
+];
 
-function rowMajor(data: Float32Array, columns: number, offset = 0): Matrix {
-  return { data, offset, rowStride: columns, columnStride: 1 };
+/** What the windows cover: the image, with a border where they reach beyond it. */
+interface Frame {
+  /** Whether there is a border. */
+  readonly needed: boolean;
+  readonly rows: number;
+  /** Bytes of a row. */
+  readonly line: number;
 }
 
-/** Elements under the kernel: the columns of the unfolded input. */
-function patchSize(info: Conv2DInfo): number {
-  return info.filterHeight * info.filterWidth * info.inChannels;
+function frameOf(info: Conv2DInfo): Frame {
+  const { inHeight, inWidth, padInfo } = info;
+  const height = (info.outHeight - 1) * info.strideHeight + (info.filterHeight - 1) * info.dilationHeight + 1;
+  const width = (info.outWidth - 1) * info.strideWidth + (info.filterWidth - 1) * info.dilationWidth + 1;
+  const rows = Math.max(padInfo.top + inHeight, height);
+  const columns = Math.max(padInfo.left + inWidth, width);
+  return { needed: rows !== inHeight || columns !== inWidth, rows, line: columns * info.inChannels * 4 };
 }
 
-/**
- * Walks over all rows of all output images, as many at a time as keep the unfolded input near four megabytes. How many
- * depends on shapes alone, so that sums over chunks repeat.
- */
-function forEachChunk(
-  info: Conv2DInfo,
-  visit: (unfolded: Float32Array, first: number, count: number) => void,
+/** x with its border, if it needs one. */
+function frameImages(engine: Engine, x: Block, info: Conv2DInfo, frame: Frame): Block {
+  if (!frame.needed) return x;
+  const framed = engine.scratch(info.batchSize * frame.rows * frame.line);
+  moveFrame(engine, x, framed, info, frame, false);
+  return framed;
+}
+
+function moveFrame(
+  engine: Engine,
+  source: Block,
+  target: Block,
+  { batchSize, inHeight, inWidth, inChannels, padInfo }: Conv2DInfo,
+  { rows, line }: Frame,
+  crop: boolean,
 ): void {
-  const rows = info.batchSize * info.outHeight;
-  const rowSize = info.outWidth * patchSize(info);
-  const most = Math.max(1, Math.min(rows, Math.floor(2 ** 20 / Math.max(1, rowSize))));
-  const unfolded = new Float32Array(most * rowSize);
-  for (let first = 0; first < rows; first += most) visit(unfolded, first, Math.min(most, rows - first));
-}
-
-/** Writes what lies under the kernel at each position of `count` output rows from `first` on: a row a position. */
-function unfold(
-  x: Float32Array,
-  info: Conv2DInfo,
-  first: number,
-  count: number,
-  unfolded: Float32Array,
-): void {
-  const { inHeight, inWidth, inChannels, filterHeight, filterWidth } = info;
-  let to = 0;
-  for (let row = first; row < first + count; row++) {
-    const image = Math.floor(row / info.outHeight);
-    const top = (row % info.outHeight) * info.strideHeight - info.padInfo.top;
-    for (let column = 0; column < info.outWidth; column++) {
-      const left = column * info.strideWidth - info.padInfo.left;
-      for (let i = 0; i < filterHeight; i++) {
-        const y = top + i * info.dilationHeight;
-        const line = (image * inHeight + y) * inWidth;
-        for (let j = 0; j < filterWidth; j++) {
-          const z = left + j * info.dilationWidth;
-          const inside = y >= 0 && y < inHeight && z >= 0 && z < inWidth;
-          const from = (line + z) * inChannels;
-          if (inside) for (let c = 0; c < inChannels; c++) unfolded[to + c] = x[from + c];
-          else for (let c = 0; c < inChannels; c++) unfolded[to + c] = 0;
-          to += inChannels;
-        }
-      }
-    }
-  }
-}
-
-/** The transpose of `unfold`: adds each element to the place that it was read from; what lies on padding is lost. */
-function fold(unfolded: Float32Array, info: Conv2DInfo, first: number, count: number, x: Float32Array): void {
-  const { inHeight, inWidth, inChannels, filterHeight, filterWidth } = info;
-  let from = 0;
-  for (let row = first; row < first + count; row++) {
-    const image = Math.floor(row / info.outHeight);
-    const top = (row % info.outHeight) * info.strideHeight - info.padInfo.top;
-    for (let column = 0; column < info.outWidth; column++) {
-      const left = column * info.strideWidth - info.padInfo.left;
-      for (let i = 0; i < filterHeight; i++) {
-        const y = top + i * info.dilationHeight;
-        const line = (image * inHeight + y) * inWidth;
-        for (let j = 0; j < filterWidth; j++) {
-          const z = left + j * info.dilationWidth;
-          if (y >= 0 && y < inHeight && z >= 0 && z < inWidth) {
-            const to = (line + z) * inChannels;
-            for (let c = 0; c < inChannels; c++) x[to + c] += unfolded[from + c];
-          }
-          from += inChannels;
-        }
-      }
-    }
-  }
+  const lines = batchSize * (crop ? inHeight : rows);
+  const perPart = Math.max(1, Math.ceil(2 ** 16 / Math.max(1, line)));
+  engine.launch(
+    'frameImages',
+    Math.ceil(lines / perPart),
+    [source],
+    [target],
+    [
+      inHeight,
+      inWidth * inChannels * 4,
+      rows,
+      line,
+      padInfo.top,
+      padInfo.left * inChannels * 4,
+      crop ? 1 : 0,
+      lines,
+      perPart,
+    ],
+  );
 }

@@ -40,8 +40,8 @@ export interface Product {
   readonly activation?: 'linear' | 'relu';
 }
 
-/** Flags of the kernel, as in assembly/tile.ts. */
-const RELU = 2;
+/** A flag of the products' kernels, as in assembly/tile.ts. */
+export const RELU = 2;
 
 /** Multiplications that make a part: some 50 µs at 30 GFLOP/s. */
 const PART_WORK = 2 ** 20;
@@ -177,7 +177,7 @@ function pack(
     matrices *= axes[axis].length;
   }
   const block = engine.scratch(matrices * count * panelBytes);
-  const panelsPerPart = Math.min(count, Math.max(1, Math.ceil(2 ** 12 / Math.max(1, inner))));
+  const panelsPerPart = panelsAtOnce(count, inner);
   engine.launch(
     'packPanels',
     matrices * Math.ceil(count / panelsPerPart),
@@ -191,10 +191,17 @@ function pack(
       rowStride * 4,
       columnStride * 4,
       offset * 4,
+      count * panelBytes,
+      panelBytes,
       panelsPerPart,
       own.length / 2,
       ...own,
     ],
   );
   return { block, strides };
+}
+
+/** Panels of `packPanels` that make a part: some 32,000 elements. */
+export function panelsAtOnce(count: number, inner: number): number {
+  return Math.max(1, Math.min(count, Math.ceil(2 ** 12 / Math.max(1, inner))));
 }

@@ -1,10 +1,9 @@
 import { getKernelsForBackend, registerKernel, unregisterKernel } from '@tensorflow/tfjs-core';
 import { arithmeticKernels } from './arithmetic.js';
 import { choose } from './choose.js';
-import { conv2D, conv2DBackpropFilter, conv2DBackpropInput } from './convolution.js';
+import { convolutionKernels } from './convolution.js';
 import { crossEntropyKernels } from './cross_entropy.js';
 import { cast, relu, sqrt, step } from './elementwise.js';
-import { fusedConv2D } from './fused.js';
 import { hostKernel, type Kernel } from './kernel.js';
 import { matmulKernels } from './matmul.js';
 import { optimizerKernels } from './optimizer.js';
@@ -23,10 +22,7 @@ export const ownKernels: readonly Kernel[] = [
   ...crossEntropyKernels,
   ...optimizerKernels,
   ...matmulKernels,
-  conv2D,
-  conv2DBackpropInput,
-  conv2DBackpropFilter,
-  fusedConv2D,
+  ...convolutionKernels,
   maxPool,
   maxPoolGrad,
 ];
