@@ -178,7 +178,7 @@ describe('stays eager, and says why:', () => {
   test('another course from call to call', async () => {
     let calls = 0;
     expect(await explained((a) => (calls++ % 2 === 0 ? tf.square(a) : tf.neg(a)))).toMatch(
-      /command 1 is (Square|Neg) in one call and (Neg|Square) in the next/,
+      /command 1 is (square|negate) in one call and (negate|square) in the next/,
     );
   });
 

@@ -1,20 +1,32 @@
-/**
- * Kernels of two float32 operands, broadcast: [a, b] → [y], then
- *
- * - `…Same`, `…Scalar` (b is one number), `…ScalarFirst` (a is): [vectors, vectors in a part]
- * - `…Rows`: [axes, rows, rows in a part, length, aStep, bStep, then for each outer axis its length and the strides of
- *   a and b, in elements, the innermost first]. A row is the innermost axis; a step along it is 0 or 1 elements.
- */
+import { narrow } from './math';
 
-const ADD: i32 = 0;
-const SUB: i32 = 1;
-const MULTIPLY: i32 = 2;
-const DIVIDE: i32 = 3;
-const MAXIMUM: i32 = 4;
-const MINIMUM: i32 = 5;
-const SQUARED_DIFFERENCE: i32 = 6;
+// Kernels that make each element from two, broadcast: [a, b, out, mode, elements, chunk] in the modes of equal shapes
+// and of a scalar, where a part is a chunk of elements, a multiple of 16; and
+// [a, b, out, ROWS, inner, rows, rows a part, a's step, b's step, axes, (length, a's stride, b's stride) …], where each
+// row of `inner` elements of the result is made from runs of a and b that step by 1 or stay (step 0). Strides are in
+// elements, of the axes before the last, the outermost first.
 
-// @ts-ignore: decorator
+const BOTH = 0;
+const RIGHT_SCALAR = 1;
+const LEFT_SCALAR = 2;
+
+const ADD = 0;
+const SUB = 1;
+const MULTIPLY = 2;
+const DIVIDE = 3;
+const MAXIMUM = 4;
+const MINIMUM = 5;
+const SQUARED_DIFFERENCE = 6;
+const ADD_INTEGER = 10;
+const SUB_INTEGER = 11;
+const MULTIPLY_INTEGER = 12;
+const GREATER = 20;
+const GREATER_EQUAL = 21;
+const LESS = 22;
+const LESS_EQUAL = 23;
+const EQUAL = 24;
+const NOT_EQUAL = 25;
+
 @inline
 function apply(op: i32, a: v128, b: v128): v128 {
   if (op == ADD) return f32x4.add(a, b);
@@ -23,166 +35,231 @@ function apply(op: i32, a: v128, b: v128): v128 {
   if (op == DIVIDE) return f32x4.div(a, b);
   if (op == MAXIMUM) return f32x4.max(a, b);
   if (op == MINIMUM) return f32x4.min(a, b);
-  const d = f32x4.sub(a, b);
-  return f32x4.mul(d, d);
+  if (op == SQUARED_DIFFERENCE) return f32x4.mul(f32x4.sub(a, b), f32x4.sub(a, b));
+  if (op == ADD_INTEGER) return i32x4.add(a, b);
+  if (op == SUB_INTEGER) return i32x4.sub(a, b);
+  if (op == MULTIPLY_INTEGER) return i32x4.mul(a, b);
+  if (op == GREATER) return f32x4.gt(a, b);
+  if (op == GREATER_EQUAL) return f32x4.ge(a, b);
+  if (op == LESS) return f32x4.lt(a, b);
+  if (op == LESS_EQUAL) return f32x4.le(a, b);
+  if (op == EQUAL) return f32x4.eq(a, b);
+  return f32x4.ne(a, b);
 }
 
-// @ts-ignore: decorator
+/** Where in an operand the row `row` of the result begins, in bytes. `stride` is the word of the operand's first one. */
 @inline
-function one(op: i32, a: f32, b: f32): f32 {
-  if (op == ADD) return a + b;
-  if (op == SUB) return a - b;
-  if (op == MULTIPLY) return a * b;
-  if (op == DIVIDE) return a / b;
-  if (op == MAXIMUM) return max(a, b);
-  if (op == MINIMUM) return min(a, b);
-  const d = a - b;
-  return d * d;
+function placeOf(row: i32, axes: i32, lengths: usize, stride: usize): usize {
+  if (axes == 1) return <usize>(row * load<i32>(lengths + stride)) << 2;
+  let place = 0;
+  for (let axis = axes - 1; axis >= 0; axis--) {
+    const words = lengths + <usize>(axis * 12);
+    const length = load<i32>(words);
+    const outer = row / length;
+    place += (row - outer * length) * load<i32>(words + stride);
+    row = outer;
+  }
+  return <usize>place << 2;
 }
 
-/** `which`: 0 both are whole, 1 b is one number, 2 a is. */
-// @ts-ignore: decorator
 @inline
-function whole(op: i32, which: i32, args: usize, begin: i32, end: i32): void {
-  const a = <usize>load<u32>(args);
-  const b = <usize>load<u32>(args, 4);
-  const y = <usize>load<u32>(args, 8);
-  const perPart = load<i32>(args, 16);
-  const stop = <usize>min(end * perPart, load<i32>(args, 12)) << 4;
-  const number = v128.load32_splat(which == 2 ? a : b);
-  for (let at = <usize>(begin * perPart) << 4; at < stop; at += 16) {
-    const left = which == 2 ? number : v128.load(a + at);
-    const right = which == 1 ? number : v128.load(b + at);
-    v128.store(y + at, apply(op, left, right));
+function operand(at: usize, step: i32): v128 {
+  return step ? v128.load(at) : v128.load32_splat(at);
+}
+
+/** A row of the result; the steps are constants where this is used, in bytes of an element. */
+@inline
+function run(op: i32, a: usize, b: usize, out: usize, count: i32, aStep: i32, bStep: i32): void {
+  let i = 0;
+  for (; i <= count - 4; i += 4, out += 16) {
+    v128.store(out, apply(op, operand(a, aStep), operand(b, bStep)));
+    a += <usize>(aStep << 2);
+    b += <usize>(bStep << 2);
+  }
+  for (; i < count; i++, out += 4) {
+    const y = apply(op, v128.load32_splat(a), v128.load32_splat(b));
+    store<i32>(out, i32x4.extract_lane(y, 0));
+    a += <usize>aStep;
+    b += <usize>bStep;
   }
 }
 
-// @ts-ignore: decorator
 @inline
-function rows(op: i32, args: usize, begin: i32, end: i32): void {
+function binary(op: i32, args: usize, begin: i32, end: i32): void {
   const a = <usize>load<u32>(args);
   const b = <usize>load<u32>(args, 4);
-  const y = <usize>load<u32>(args, 8);
-  const axes = load<i32>(args, 12);
-  const count = load<i32>(args, 16);
-  const perPart = load<i32>(args, 20);
-  const length = load<i32>(args, 24);
-  const aStep = load<i32>(args, 28);
-  const bStep = load<i32>(args, 32);
-  const stop = min(end * perPart, count);
-  for (let row = begin * perPart; row < stop; row++) {
-    // Where the row begins in each operand.
-    let rest = row;
-    let p = a;
-    let q = b;
-    for (let axis = 0; axis < axes; axis++) {
-      const words = args + 36 + <usize>(axis * 12);
-      const size = load<i32>(words);
-      const index = rest % size;
-      rest /= size;
-      p += <usize>(index * load<i32>(words, 4)) << 2;
-      q += <usize>(index * load<i32>(words, 8)) << 2;
-    }
-    const out = y + ((<usize>row * <usize>length) << 2);
-    const bytes = <usize>length << 2;
-    const vectors = bytes & ~15;
-    let at: usize = 0;
-    if (aStep != 0 && bStep != 0) {
-      for (; at < vectors; at += 16) v128.store(out + at, apply(op, v128.load(p + at), v128.load(q + at)));
-      for (; at < bytes; at += 4) store<f32>(out + at, one(op, load<f32>(p + at), load<f32>(q + at)));
-    } else if (aStep != 0) {
-      const number = v128.load32_splat(q);
-      for (; at < vectors; at += 16) v128.store(out + at, apply(op, v128.load(p + at), number));
-      for (; at < bytes; at += 4) store<f32>(out + at, one(op, load<f32>(p + at), load<f32>(q)));
+  const out = <usize>load<u32>(args, 8);
+  const mode = load<i32>(args, 12);
+  if (mode <= LEFT_SCALAR) {
+    const chunk = load<i32>(args, 20);
+    const last = <usize>min(load<i32>(args, 16), end * chunk) << 2;
+    let at = <usize>(begin * chunk) << 2;
+    if (mode == BOTH) {
+      for (; at < last; at += 64) {
+        const x = a + at;
+        const y = b + at;
+        const to = out + at;
+        v128.store(to, apply(op, v128.load(x), v128.load(y)));
+        v128.store(to, apply(op, v128.load(x, 16), v128.load(y, 16)), 16);
+        v128.store(to, apply(op, v128.load(x, 32), v128.load(y, 32)), 32);
+        v128.store(to, apply(op, v128.load(x, 48), v128.load(y, 48)), 48);
+      }
+    } else if (mode == RIGHT_SCALAR) {
+      const y = v128.load32_splat(b);
+      for (; at < last; at += 32) {
+        v128.store(out + at, apply(op, v128.load(a + at), y));
+        v128.store(out + at, apply(op, v128.load(a + at, 16), y), 16);
+      }
     } else {
-      const number = v128.load32_splat(p);
-      for (; at < vectors; at += 16) v128.store(out + at, apply(op, number, v128.load(q + at)));
-      for (; at < bytes; at += 4) store<f32>(out + at, one(op, load<f32>(p), load<f32>(q + at)));
+      const x = v128.load32_splat(a);
+      for (; at < last; at += 32) {
+        v128.store(out + at, apply(op, x, v128.load(b + at)));
+        v128.store(out + at, apply(op, x, v128.load(b + at, 16)), 16);
+      }
+    }
+    return;
+  }
+  const inner = load<i32>(args, 16);
+  const rowsPerPart = load<i32>(args, 24);
+  const aStep = load<i32>(args, 28) << 2;
+  const bStep = load<i32>(args, 32) << 2;
+  const axes = load<i32>(args, 36);
+  const lengths = args + 40;
+  const last = min(load<i32>(args, 20), end * rowsPerPart);
+  for (let row = begin * rowsPerPart; row < last; row++) {
+    const x = a + placeOf(row, axes, lengths, 4);
+    const y = b + placeOf(row, axes, lengths, 8);
+    const to = out + (<usize>(row * inner) << 2);
+    if (bStep == 0) run(op, x, y, to, inner, 4, 0);
+    else if (aStep == 0) run(op, x, y, to, inner, 0, 4);
+    else run(op, x, y, to, inner, 4, 4);
+  }
+}
+
+/** As `binary`, to bool. */
+@inline
+function comparison(op: i32, args: usize, begin: i32, end: i32): void {
+  const a = <usize>load<u32>(args);
+  const b = <usize>load<u32>(args, 4);
+  const out = <usize>load<u32>(args, 8);
+  const mode = load<i32>(args, 12);
+  if (mode <= LEFT_SCALAR) {
+    const chunk = load<i32>(args, 20);
+    const last = <usize>min(load<i32>(args, 16), end * chunk);
+    // A scalar is the same vector again and again.
+    const aStep: usize = mode == LEFT_SCALAR ? 0 : 16;
+    const bStep: usize = mode == RIGHT_SCALAR ? 0 : 16;
+    const aScalar = v128.load32_splat(a);
+    const bScalar = v128.load32_splat(b);
+    let x = a + (aStep * <usize>(begin * chunk) >> 2);
+    let y = b + (bStep * <usize>(begin * chunk) >> 2);
+    for (let i = <usize>(begin * chunk); i < last; i += 16) {
+      if (mode == BOTH) {
+        const c = apply(op, v128.load(x), v128.load(y));
+        const d = apply(op, v128.load(x, 16), v128.load(y, 16));
+        const e = apply(op, v128.load(x, 32), v128.load(y, 32));
+        const f = apply(op, v128.load(x, 48), v128.load(y, 48));
+        v128.store(out + i, narrow(c, d, e, f));
+      } else if (mode == RIGHT_SCALAR) {
+        const c = apply(op, v128.load(x), bScalar);
+        const d = apply(op, v128.load(x, 16), bScalar);
+        const e = apply(op, v128.load(x, 32), bScalar);
+        const f = apply(op, v128.load(x, 48), bScalar);
+        v128.store(out + i, narrow(c, d, e, f));
+      } else {
+        const c = apply(op, aScalar, v128.load(y));
+        const d = apply(op, aScalar, v128.load(y, 16));
+        const e = apply(op, aScalar, v128.load(y, 32));
+        const f = apply(op, aScalar, v128.load(y, 48));
+        v128.store(out + i, narrow(c, d, e, f));
+      }
+      x += aStep << 2;
+      y += bStep << 2;
+    }
+    return;
+  }
+  const inner = load<i32>(args, 16);
+  const rowsPerPart = load<i32>(args, 24);
+  const aStep = <usize>(load<i32>(args, 28) << 2);
+  const bStep = <usize>(load<i32>(args, 32) << 2);
+  const axes = load<i32>(args, 36);
+  const lengths = args + 40;
+  const last = min(load<i32>(args, 20), end * rowsPerPart);
+  for (let row = begin * rowsPerPart; row < last; row++) {
+    let x = a + placeOf(row, axes, lengths, 4);
+    let y = b + placeOf(row, axes, lengths, 8);
+    const to = out + <usize>(row * inner);
+    for (let i: usize = 0; i < <usize>inner; i++) {
+      const c = apply(op, v128.load32_splat(x), v128.load32_splat(y));
+      store<u8>(to + i, <u8>(i32x4.extract_lane(c, 0) & 1));
+      x += aStep;
+      y += bStep;
     }
   }
 }
 
-export function addSame(args: usize, begin: i32, end: i32): void {
-  whole(ADD, 0, args, begin, end);
+export function add(args: usize, begin: i32, end: i32): void {
+  binary(ADD, args, begin, end);
 }
-export function addScalar(args: usize, begin: i32, end: i32): void {
-  whole(ADD, 1, args, begin, end);
+
+export function sub(args: usize, begin: i32, end: i32): void {
+  binary(SUB, args, begin, end);
 }
-export function addScalarFirst(args: usize, begin: i32, end: i32): void {
-  whole(ADD, 2, args, begin, end);
+
+export function multiply(args: usize, begin: i32, end: i32): void {
+  binary(MULTIPLY, args, begin, end);
 }
-export function addRows(args: usize, begin: i32, end: i32): void {
-  rows(ADD, args, begin, end);
+
+export function divide(args: usize, begin: i32, end: i32): void {
+  binary(DIVIDE, args, begin, end);
 }
-export function subSame(args: usize, begin: i32, end: i32): void {
-  whole(SUB, 0, args, begin, end);
+
+/** NaN if either is. */
+export function maximum(args: usize, begin: i32, end: i32): void {
+  binary(MAXIMUM, args, begin, end);
 }
-export function subScalar(args: usize, begin: i32, end: i32): void {
-  whole(SUB, 1, args, begin, end);
+
+export function minimum(args: usize, begin: i32, end: i32): void {
+  binary(MINIMUM, args, begin, end);
 }
-export function subScalarFirst(args: usize, begin: i32, end: i32): void {
-  whole(SUB, 2, args, begin, end);
+
+export function squaredDifference(args: usize, begin: i32, end: i32): void {
+  binary(SQUARED_DIFFERENCE, args, begin, end);
 }
-export function subRows(args: usize, begin: i32, end: i32): void {
-  rows(SUB, args, begin, end);
+
+/** int32, modulo 2³², as the next two. */
+export function addInteger(args: usize, begin: i32, end: i32): void {
+  binary(ADD_INTEGER, args, begin, end);
 }
-export function multiplySame(args: usize, begin: i32, end: i32): void {
-  whole(MULTIPLY, 0, args, begin, end);
+
+export function subInteger(args: usize, begin: i32, end: i32): void {
+  binary(SUB_INTEGER, args, begin, end);
 }
-export function multiplyScalar(args: usize, begin: i32, end: i32): void {
-  whole(MULTIPLY, 1, args, begin, end);
+
+export function multiplyInteger(args: usize, begin: i32, end: i32): void {
+  binary(MULTIPLY_INTEGER, args, begin, end);
 }
-export function multiplyScalarFirst(args: usize, begin: i32, end: i32): void {
-  whole(MULTIPLY, 2, args, begin, end);
+
+export function greater(args: usize, begin: i32, end: i32): void {
+  comparison(GREATER, args, begin, end);
 }
-export function multiplyRows(args: usize, begin: i32, end: i32): void {
-  rows(MULTIPLY, args, begin, end);
+
+export function greaterEqual(args: usize, begin: i32, end: i32): void {
+  comparison(GREATER_EQUAL, args, begin, end);
 }
-export function divideSame(args: usize, begin: i32, end: i32): void {
-  whole(DIVIDE, 0, args, begin, end);
+
+export function less(args: usize, begin: i32, end: i32): void {
+  comparison(LESS, args, begin, end);
 }
-export function divideScalar(args: usize, begin: i32, end: i32): void {
-  whole(DIVIDE, 1, args, begin, end);
+
+export function lessEqual(args: usize, begin: i32, end: i32): void {
+  comparison(LESS_EQUAL, args, begin, end);
 }
-export function divideScalarFirst(args: usize, begin: i32, end: i32): void {
-  whole(DIVIDE, 2, args, begin, end);
+
+export function equal(args: usize, begin: i32, end: i32): void {
+  comparison(EQUAL, args, begin, end);
 }
-export function divideRows(args: usize, begin: i32, end: i32): void {
-  rows(DIVIDE, args, begin, end);
-}
-export function maximumSame(args: usize, begin: i32, end: i32): void {
-  whole(MAXIMUM, 0, args, begin, end);
-}
-export function maximumScalar(args: usize, begin: i32, end: i32): void {
-  whole(MAXIMUM, 1, args, begin, end);
-}
-export function maximumScalarFirst(args: usize, begin: i32, end: i32): void {
-  whole(MAXIMUM, 2, args, begin, end);
-}
-export function maximumRows(args: usize, begin: i32, end: i32): void {
-  rows(MAXIMUM, args, begin, end);
-}
-export function minimumSame(args: usize, begin: i32, end: i32): void {
-  whole(MINIMUM, 0, args, begin, end);
-}
-export function minimumScalar(args: usize, begin: i32, end: i32): void {
-  whole(MINIMUM, 1, args, begin, end);
-}
-export function minimumScalarFirst(args: usize, begin: i32, end: i32): void {
-  whole(MINIMUM, 2, args, begin, end);
-}
-export function minimumRows(args: usize, begin: i32, end: i32): void {
-  rows(MINIMUM, args, begin, end);
-}
-export function squaredDifferenceSame(args: usize, begin: i32, end: i32): void {
-  whole(SQUARED_DIFFERENCE, 0, args, begin, end);
-}
-export function squaredDifferenceScalar(args: usize, begin: i32, end: i32): void {
-  whole(SQUARED_DIFFERENCE, 1, args, begin, end);
-}
-export function squaredDifferenceScalarFirst(args: usize, begin: i32, end: i32): void {
-  whole(SQUARED_DIFFERENCE, 2, args, begin, end);
-}
-export function squaredDifferenceRows(args: usize, begin: i32, end: i32): void {
-  rows(SQUARED_DIFFERENCE, args, begin, end);
+
+export function notEqual(args: usize, begin: i32, end: i32): void {
+  comparison(NOT_EQUAL, args, begin, end);
 }

@@ -1,139 +1,142 @@
 import { exponential, lanesSum, loadTail, logarithm, lowerHalf, splat, storeTail, upperHalf } from './math';
 
-/**
- * Softmax and cross-entropy by rows of [rows, classes]: log softmax(x) = x − max x − log Σ exp(x − max x). The sums run in
- * float64, four lanes at a time.
- */
+// Softmax and its cross-entropy, by rows of `count` elements.
 
-/** Four elements at `at`, of which `left` count; the others are `rest`. */
-// @ts-ignore: decorator
-@inline
-function loadFour(at: usize, left: i32, rest: f32): v128 {
-  return left >= 4 ? v128.load(at) : loadTail(at, left, rest);
+/** The largest of a row; NaN if there is one. */
+function largestOf(at: usize, count: i32): f32 {
+  let y = splat(-Infinity);
+  let i = 0;
+  for (; i <= count - 4; i += 4, at += 16) y = f32x4.max(y, v128.load(at));
+  for (; i < count; i++, at += 4) y = f32x4.max(y, v128.load32_splat(at));
+  y = f32x4.max(y, v128.shuffle<i32>(y, y, 2, 3, 0, 1));
+  y = f32x4.max(y, v128.shuffle<i32>(y, y, 1, 0, 3, 2));
+  return f32x4.extract_lane(y, 0);
 }
 
-// @ts-ignore: decorator
-@inline
-function storeFour(at: usize, left: i32, x: v128): void {
-  if (left >= 4) v128.store(at, x);
-  else storeTail(at, left, x);
-}
-
-/** The largest of a row; NaN where one is. */
-function rowMax(at: usize, count: i32): f32 {
-  let m = splat(-Infinity);
-  for (let i = 0; i < count; i += 4) m = f32x4.max(m, loadFour(at + (<usize>i << 2), count - i, -Infinity));
-  const pair = f32x4.max(m, v128.shuffle<i32>(m, m, 2, 3, 0, 1));
-  return max(f32x4.extract_lane(pair, 0), f32x4.extract_lane(pair, 1));
-}
-
-/** log Σ exp(x − largest). */
-function rowLogSum(at: usize, count: i32, largest: f32): f32 {
-  const shift = splat(largest);
+/** out ← e^(x − shift), and their sum. */
+function exponentials(at: usize, out: usize, count: i32, shift: f32): f64 {
   let low = f64x2.splat(0);
-  let high = low;
-  for (let i = 0; i < count; i += 4) {
-    // exp(−Inf) is 0: lanes beyond the end add nothing.
-    const e = exponential(f32x4.sub(loadFour(at + (<usize>i << 2), count - i, -Infinity), shift));
-    const kept = count - i >= 4 ? e : clearTail(e, count - i);
-    low = f64x2.add(low, lowerHalf(kept));
-    high = f64x2.add(high, upperHalf(kept));
+  let high = f64x2.splat(0);
+  let i = 0;
+  for (; i <= count - 4; i += 4, at += 16, out += 16) {
+    const e = exponential(f32x4.sub(v128.load(at), splat(shift)));
+    v128.store(out, e);
+    low = f64x2.add(low, lowerHalf(e));
+    high = f64x2.add(high, upperHalf(e));
   }
-  return f32x4.extract_lane(logarithm(splat(<f32>lanesSum(f64x2.add(low, high)))), 0);
+  if (i < count) {
+    const e = exponential(f32x4.sub(loadTail(at, count - i, -Infinity), splat(shift)));
+    storeTail(out, count - i, e);
+    const real = keep(e, count - i);
+    low = f64x2.add(low, lowerHalf(real));
+    high = f64x2.add(high, upperHalf(real));
+  }
+  return lanesSum(f64x2.add(low, high));
 }
 
-/** 0 in the lanes from `count` on. */
-// @ts-ignore: decorator
+/** The first `count` lanes, and 0 in the others. */
 @inline
-function clearTail(x: v128, count: i32): v128 {
-  return v128.and(x, i32x4.lt_s(i32x4(0, 1, 2, 3), i32x4.splat(count)));
+function keep(x: v128, count: i32): v128 {
+  const lanes = i32x4(0, 1, 2, 3);
+  return v128.and(x, i32x4.lt_s(lanes, i32x4.splat(count)));
 }
 
-/** [logits, target] → [y], [rows, classes, rows in a part]: y = −Σ t · log softmax(x). */
+/** e^(x − max) / Σ: [x, out, rows, count, rows a part]. */
+export function softmax(args: usize, begin: i32, end: i32): void {
+  const x = <usize>load<u32>(args);
+  const out = <usize>load<u32>(args, 4);
+  const count = load<i32>(args, 12);
+  const rowsPerPart = load<i32>(args, 16);
+  const bytes = <usize>count << 2;
+  const last = min(load<i32>(args, 8), end * rowsPerPart);
+  for (let row = begin * rowsPerPart; row < last; row++) {
+    const at = x + <usize>row * bytes;
+    const to = out + <usize>row * bytes;
+    const total = <f32>exponentials(at, to, count, largestOf(at, count));
+    let i: usize = 0;
+    for (; i + 16 <= bytes; i += 16) v128.store(to + i, f32x4.div(v128.load(to + i), splat(total)));
+    for (; i < bytes; i += 4) store<f32>(to + i, load<f32>(to + i) / total);
+  }
+}
+
+/** Σ e^(x − shift). */
+function sumOfExponentials(at: usize, count: i32, shift: f32): f64 {
+  let low = f64x2.splat(0);
+  let high = f64x2.splat(0);
+  let i = 0;
+  for (; i <= count - 4; i += 4, at += 16) {
+    const e = exponential(f32x4.sub(v128.load(at), splat(shift)));
+    low = f64x2.add(low, lowerHalf(e));
+    high = f64x2.add(high, upperHalf(e));
+  }
+  if (i < count) {
+    const e = exponential(f32x4.sub(loadTail(at, count - i, -Infinity), splat(shift)));
+    const real = keep(e, count - i);
+    low = f64x2.add(low, lowerHalf(real));
+    high = f64x2.add(high, upperHalf(real));
+  }
+  return lanesSum(f64x2.add(low, high));
+}
+
+/** −Σ t · (x − max − log Σ e^(x − max)) of each row: [logits, target, out, rows, count, rows a part]. */
 export function softmaxCrossEntropy(args: usize, begin: i32, end: i32): void {
   const logits = <usize>load<u32>(args);
   const target = <usize>load<u32>(args, 4);
-  const y = <usize>load<u32>(args, 8);
-  const classes = load<i32>(args, 16);
-  const perPart = load<i32>(args, 20);
-  const stop = min(end * perPart, load<i32>(args, 12));
-  for (let row = begin * perPart; row < stop; row++) {
-    const offset = (<usize>row * <usize>classes) << 2;
-    const largest = rowMax(logits + offset, classes);
-    const logSum = splat(rowLogSum(logits + offset, classes, largest));
-    const shift = splat(largest);
+  const out = <usize>load<u32>(args, 8);
+  const count = load<i32>(args, 16);
+  const rowsPerPart = load<i32>(args, 20);
+  const bytes = <usize>count << 2;
+  const last = min(load<i32>(args, 12), end * rowsPerPart);
+  for (let row = begin * rowsPerPart; row < last; row++) {
+    let x = logits + <usize>row * bytes;
+    let t = target + <usize>row * bytes;
+    const shift = largestOf(x, count);
+    const total = splat(<f32>sumOfExponentials(x, count, shift));
+    const logTotal = logarithm(total);
     let low = f64x2.splat(0);
-    let high = low;
-    for (let i = 0; i < classes; i += 4) {
-      const at = offset + (<usize>i << 2);
-      const left = classes - i;
-      const logProbability = f32x4.sub(f32x4.sub(loadFour(logits + at, left, 0), shift), logSum);
-      let product = f32x4.mul(loadFour(target + at, left, 0), logProbability);
-      if (left < 4) product = clearTail(product, left);
-      low = f64x2.add(low, lowerHalf(product));
-      high = f64x2.add(high, upperHalf(product));
+    let high = f64x2.splat(0);
+    let i = 0;
+    for (; i <= count - 4; i += 4, x += 16, t += 16) {
+      const logProbability = f32x4.sub(f32x4.sub(v128.load(x), splat(shift)), logTotal);
+      const term = f32x4.mul(v128.load(t), logProbability);
+      low = f64x2.add(low, lowerHalf(term));
+      high = f64x2.add(high, upperHalf(term));
     }
-    store<f32>(y + (<usize>row << 2), -(<f32>lanesSum(f64x2.add(low, high))));
+    let rest = lanesSum(f64x2.add(low, high));
+    for (; i < count; i++, x += 4, t += 4) {
+      rest += <f64>(load<f32>(t) * (load<f32>(x) - shift - f32x4.extract_lane(logTotal, 0)));
+    }
+    // 0 − x, so that what is certain costs 0 and not −0.
+    store<f32>(out + (<usize>row << 2), <f32>(0.0 - rest));
   }
 }
 
-/** [dy, logits, target] → [dlogits], [rows, classes, rows in a part]: dy · (softmax(x) · Σ t − t). */
+/** dy · (softmax(x) · Σ t − t): [dy, logits, target, out, rows, count, rows a part]. */
 export function softmaxCrossEntropyGrad(args: usize, begin: i32, end: i32): void {
   const dy = <usize>load<u32>(args);
   const logits = <usize>load<u32>(args, 4);
   const target = <usize>load<u32>(args, 8);
-  const dx = <usize>load<u32>(args, 12);
-  const classes = load<i32>(args, 20);
-  const perPart = load<i32>(args, 24);
-  const stop = min(end * perPart, load<i32>(args, 16));
-  for (let row = begin * perPart; row < stop; row++) {
-    const offset = (<usize>row * <usize>classes) << 2;
-    const largest = rowMax(logits + offset, classes);
-    const logSum = splat(rowLogSum(logits + offset, classes, largest));
-    const shift = splat(largest);
-    const scale = v128.load32_splat(dy + (<usize>row << 2));
-    let sum: f64 = 0;
-    for (let i = 0; i < classes; i++) sum += <f64>load<f32>(target + offset + (<usize>i << 2));
-    const weight = splat(<f32>sum);
-    for (let i = 0; i < classes; i += 4) {
-      const at = offset + (<usize>i << 2);
-      const left = classes - i;
-      const logProbability = f32x4.sub(f32x4.sub(loadFour(logits + at, left, 0), shift), logSum);
-      const difference = f32x4.sub(
-        f32x4.mul(exponential(logProbability), weight),
-        loadFour(target + at, left, 0),
-      );
-      storeFour(dx + at, left, f32x4.mul(scale, difference));
+  const out = <usize>load<u32>(args, 12);
+  const count = load<i32>(args, 20);
+  const rowsPerPart = load<i32>(args, 24);
+  const bytes = <usize>count << 2;
+  const last = min(load<i32>(args, 16), end * rowsPerPart);
+  for (let row = begin * rowsPerPart; row < last; row++) {
+    const x = logits + <usize>row * bytes;
+    const t = target + <usize>row * bytes;
+    const to = out + <usize>row * bytes;
+    const total = exponentials(x, to, count, largestOf(x, count));
+    let mass: f64 = 0;
+    for (let i: usize = 0; i < bytes; i += 4) mass += <f64>load<f32>(t + i);
+    const factor = <f32>(mass / total);
+    const slope = load<f32>(dy + (<usize>row << 2));
+    let i: usize = 0;
+    for (; i + 16 <= bytes; i += 16) {
+      const difference = f32x4.sub(f32x4.mul(v128.load(to + i), splat(factor)), v128.load(t + i));
+      v128.store(to + i, f32x4.mul(splat(slope), difference));
     }
-  }
-}
-
-/** [x] → [y], [rows, classes, rows in a part]: exp(x − max x) / Σ exp(x − max x). */
-export function softmaxRows(args: usize, begin: i32, end: i32): void {
-  const x = <usize>load<u32>(args);
-  const y = <usize>load<u32>(args, 4);
-  const classes = load<i32>(args, 12);
-  const perPart = load<i32>(args, 16);
-  const stop = min(end * perPart, load<i32>(args, 8));
-  for (let row = begin * perPart; row < stop; row++) {
-    const offset = (<usize>row * <usize>classes) << 2;
-    const shift = splat(rowMax(x + offset, classes));
-    let low = f64x2.splat(0);
-    let high = low;
-    for (let i = 0; i < classes; i += 4) {
-      const at = offset + (<usize>i << 2);
-      const left = classes - i;
-      const e = exponential(f32x4.sub(loadFour(x + at, left, 0), shift));
-      storeFour(y + at, left, e);
-      const kept = left < 4 ? clearTail(e, left) : e;
-      low = f64x2.add(low, lowerHalf(kept));
-      high = f64x2.add(high, upperHalf(kept));
-    }
-    const total = splat(<f32>lanesSum(f64x2.add(low, high)));
-    for (let i = 0; i < classes; i += 4) {
-      const at = offset + (<usize>i << 2);
-      const left = classes - i;
-      storeFour(y + at, left, f32x4.div(loadFour(y + at, left, 0), total));
+    for (; i < bytes; i += 4) {
+      store<f32>(to + i, slope * (load<f32>(to + i) * factor - load<f32>(t + i)));
     }
   }
 }

@@ -1,9 +1,12 @@
 // What is exported here is a kernel, called through the function table; but for `run`.
+export * from './activation';
+export * from './boolean';
 export * from './broadcast';
 export * from './copy';
 export * from './convolution';
 export * from './convolution_gradients';
 export * from './cross_entropy';
+export * from './elementwise';
 export * from './gemm';
 export * from './optimizer';
 export * from './random';

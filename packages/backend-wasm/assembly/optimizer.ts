@@ -1,73 +1,102 @@
-import { loadTail, splat } from './math';
+// Kernels over any number of tensors at once, seen as one after another, each rounded up to sixteen elements; a part is
+// a chunk of that. The pointers of the inputs end in 0, so that the kernel can count them.
+
+/** average + (value − average) · rate. */
+@inline
+function towards(average: v128, value: v128, rate: v128): v128 {
+  return f32x4.add(average, f32x4.mul(f32x4.sub(value, average), rate));
+}
 
 /**
- * Adam's moments of one tensor: [update, first, second, rootScale or 0, epsilon or 0] → [update, first, second],
- * [vectors, vectors in a part, bits of 1 − β₁, of 1 − β₂, of ε].
- *
- *   m ← m + (u − m)·(1 − β₁),   v ← v + (u² − v)·(1 − β₂),   u ← m / (√v [· rootScale] + epsilon)
+ * Adam's moments, and the update from them, of each tensor: [root scale or 0, ε or 0, (update, first, second) …, 0;
+ * update …, first …, second …; rate₁, rate₂, ε, chunk, elements …]. Where the scalars are given, √v is multiplied by the
+ * first, and the second takes the place of the word ε.
  */
 export function adamMoments(args: usize, begin: i32, end: i32): void {
-  const update = <usize>load<u32>(args);
-  const first = <usize>load<u32>(args, 4);
-  const second = <usize>load<u32>(args, 8);
-  const rootScale = <usize>load<u32>(args, 12);
-  const added = <usize>load<u32>(args, 16);
-  const newUpdate = <usize>load<u32>(args, 20);
-  const newFirst = <usize>load<u32>(args, 24);
-  const newSecond = <usize>load<u32>(args, 28);
-  const perPart = load<i32>(args, 36);
-  const rate1 = splat(reinterpret<f32>(load<i32>(args, 40)));
-  const rate2 = splat(reinterpret<f32>(load<i32>(args, 44)));
-  const epsilon = added ? v128.load32_splat(added) : splat(reinterpret<f32>(load<i32>(args, 48)));
-  const scale = rootScale ? v128.load32_splat(rootScale) : splat(1);
-  const stop = <usize>min(end * perPart, load<i32>(args, 32)) << 4;
-  for (let at = <usize>(begin * perPart) << 4; at < stop; at += 16) {
-    const u = v128.load(update + at);
-    let m = v128.load(first + at);
-    let v = v128.load(second + at);
-    m = f32x4.add(m, f32x4.mul(f32x4.sub(u, m), rate1));
-    v = f32x4.add(v, f32x4.mul(f32x4.sub(f32x4.mul(u, u), v), rate2));
-    v128.store(newFirst + at, m);
-    v128.store(newSecond + at, v);
-    // · 1 changes nothing.
-    const root = f32x4.mul(f32x4.sqrt(v), scale);
-    v128.store(newUpdate + at, f32x4.div(m, f32x4.add(root, epsilon)));
+  let count: usize = 0;
+  while (load<u32>(args + 8 + count * 12)) count++;
+  const inputs = args + 8;
+  const outputs = inputs + count * 12 + 4;
+  const numbers = outputs + count * 12;
+  const rootScale = <usize>load<u32>(args);
+  const scaled = rootScale != 0;
+  const factor = scaled ? v128.load32_splat(rootScale) : f32x4.splat(1);
+  const epsilon = v128.load32_splat(scaled ? <usize>load<u32>(args, 4) : numbers + 8);
+  const firstRate = v128.load32_splat(numbers);
+  const secondRate = v128.load32_splat(numbers, 4);
+  const chunk = load<i32>(numbers, 12);
+  const sizes = numbers + 16;
+
+  const from = begin * chunk;
+  const to = end * chunk;
+  let start = 0;
+  for (let i: usize = 0; i < count && start < to; i++) {
+    const size = load<i32>(sizes + (i << 2));
+    const stop = start + ((size + 15) & ~15);
+    if (stop > from) {
+      const words = inputs + i * 12;
+      const update = <usize>load<u32>(words);
+      const first = <usize>load<u32>(words, 4);
+      const second = <usize>load<u32>(words, 8);
+      const newUpdate = <usize>load<u32>(outputs + (i << 2));
+      const newFirst = <usize>load<u32>(outputs + ((count + i) << 2));
+      const newSecond = <usize>load<u32>(outputs + ((2 * count + i) << 2));
+      const last = <usize>(min(to, stop) - start) << 2;
+      for (let at = <usize>(max(from, start) - start) << 2; at < last; at += 16) {
+        const u = v128.load(update + at);
+        const m = towards(v128.load(first + at), u, firstRate);
+        const v = towards(v128.load(second + at), f32x4.mul(u, u), secondRate);
+        const root = f32x4.sqrt(v);
+        const scaledRoot = scaled ? f32x4.mul(root, factor) : root;
+        v128.store(newFirst + at, m);
+        v128.store(newSecond + at, v);
+        v128.store(newUpdate + at, f32x4.div(m, f32x4.add(scaledRoot, epsilon)));
+      }
+    }
+    start = stop;
   }
 }
 
-/**
- * Whether elements are finite, a part at a time: [x] → [doubts, float32], [elements, vectors in a part, first doubt]. A
- * doubt is 0 where all of its part are, NaN otherwise.
- */
-export function findNotFinite(args: usize, begin: i32, end: i32): void {
-  const x = <usize>load<u32>(args);
-  const doubts = <usize>load<u32>(args, 4);
-  const size = load<i32>(args, 8);
-  const perPart = load<i32>(args, 12);
-  const firstDoubt = load<i32>(args, 16);
+/** Whether a part's elements are all finite, an int32 a part: [x …, 0; out; chunk, elements …]. */
+export function finiteParts(args: usize, begin: i32, end: i32): void {
+  let count: usize = 0;
+  while (load<u32>(args + (count << 2))) count++;
+  const out = <usize>load<u32>(args + ((count + 1) << 2));
+  const numbers = args + ((count + 2) << 2);
+  const chunk = load<i32>(numbers);
   for (let part = begin; part < end; part++) {
-    const start = part * perPart * 4;
-    const stop = min(start + perPart * 4, size);
-    let sum = splat(0);
-    let i = start;
-    let at = x + (<usize>start << 2);
-    // x·0 is 0 for every finite x, NaN for the others.
-    for (; i <= stop - 4; i += 4, at += 16) sum = f32x4.add(sum, f32x4.mul(v128.load(at), splat(0)));
-    if (i < stop) sum = f32x4.add(sum, f32x4.mul(loadTail(at, stop - i, 0), splat(0)));
-    const total =
-      f32x4.extract_lane(sum, 0) +
-      f32x4.extract_lane(sum, 1) +
-      f32x4.extract_lane(sum, 2) +
-      f32x4.extract_lane(sum, 3);
-    store<f32>(doubts + (<usize>(firstDoubt + part) << 2), total);
+    const from = part * chunk;
+    const to = from + chunk;
+    let start = 0;
+    // x − x is 0 for every finite x, and NaN for the others.
+    let doubts = f32x4.splat(0);
+    for (let i: usize = 0; i < count && start < to; i++) {
+      const size = load<i32>(numbers + 4 + (i << 2));
+      const stop = start + ((size + 15) & ~15);
+      if (stop > from) {
+        const x = <usize>load<u32>(args + (i << 2));
+        let at = max(from, start) - start;
+        const last = min(min(to, stop) - start, size);
+        for (; at <= last - 4; at += 4) {
+          const values = v128.load(x + (<usize>at << 2));
+          doubts = f32x4.add(doubts, f32x4.sub(values, values));
+        }
+        for (; at < last; at++) {
+          const value = v128.load32_splat(x + (<usize>at << 2));
+          doubts = f32x4.add(doubts, f32x4.sub(value, value));
+        }
+      }
+      start = stop;
+    }
+    store<i32>(out + (<usize>part << 2), i32(i32x4.all_true(f32x4.eq(doubts, doubts))));
   }
 }
 
-/** [doubts] → [y, bool], [doubts]: 1 if none is NaN. One part. */
-export function noDoubt(args: usize, begin: i32, end: i32): void {
-  const doubts = <usize>load<u32>(args);
-  const count = load<i32>(args, 8);
-  let sum: f32 = 0;
-  for (let i = 0; i < count; i++) sum += load<f32>(doubts + (<usize>i << 2));
-  store<u8>(<usize>load<u32>(args, 4), sum == 0 ? 1 : 0);
+/** Whether all of so many int32 are other than 0, as a bool: [x, out, count]. One part. */
+export function allTrue(args: usize, begin: i32, end: i32): void {
+  const x = <usize>load<u32>(args);
+  const count = <usize>load<u32>(args, 8);
+  let all = begin < end;
+  for (let i: usize = 0; i < count; i++) all = all && load<i32>(x + (i << 2)) != 0;
+  store<u8>(<usize>load<u32>(args, 4), all ? 1 : 0);
 }

@@ -1,167 +1,227 @@
-import { lanesSum, loadTail, lowerHalf, sumOf, upperHalf } from './math';
+import { sumOf } from './math';
 
-/**
- * Sums over rows or columns of [outer, count, inner], in float64 where it costs nothing, else in float32 over a few rows
- * and in float64 over those. The order depends on the shape alone.
- */
+// Reductions of the middle axis of x [outer, count, inner]. The axis is cut into `chunks` of `chunk`, and the columns
+// into blocks of `columns`; an item is a block of a chunk of an outer index, and a part is so many items. Of one chunk
+// the result is the output; of several, partial results [outer, chunks, inner] that a second launch reduces.
 
-/** Rows that `sumColumns` adds in float32 before it widens. */
-const BLOCK: i32 = 16;
+/** Σ over a chunk for two columns, in float64, from `at` on with `row` bytes from row to row. */
+@inline
+function finish(out: usize, total: f64, divisor: f64, partial: bool): void {
+  if (partial) store<f64>(out, total);
+  else store<f32>(out, <f32>(total / divisor));
+}
 
-/**
- * The sums of rows that lie one after another, in pieces: [x] → [totals, float64], [rows, length, pieces of a row, length
- * of a piece]. A part is a piece of a row.
- */
-export function sumPieces(args: usize, begin: i32, end: i32): void {
-  const x = <usize>load<u32>(args);
-  const totals = <usize>load<u32>(args, 4);
-  const length = load<i32>(args, 12);
-  const pieces = load<i32>(args, 16);
-  const piece = load<i32>(args, 20);
-  for (let part = begin; part < end; part++) {
-    const row = part / pieces;
-    const first = (part % pieces) * piece;
-    const at = x + ((<usize>row * <usize>length + <usize>first) << 2);
-    store<f64>(totals + (<usize>part << 3), sumOf(at, min(piece, length - first)));
+@inline
+function finishTwo(out: usize, total: v128, divisor: f64, partial: bool): void {
+  if (partial) v128.store(out, total);
+  else {
+    const y = f32x4.demote_f64x2_zero(f64x2.div(total, f64x2.splat(divisor)));
+    v128.store64_lane(out, y, 0);
   }
 }
 
-/** The sums of short rows: [x] → [y], [rows, length, rows in a part, divisor]. */
-export function sumRows(args: usize, begin: i32, end: i32): void {
-  const x = <usize>load<u32>(args);
-  const y = <usize>load<u32>(args, 4);
-  const length = load<i32>(args, 12);
-  const perPart = load<i32>(args, 16);
-  const divisor = <f64>load<i32>(args, 20);
-  const stop = min(end * perPart, load<i32>(args, 8));
-  for (let row = begin * perPart; row < stop; row++) {
-    const total = sumOf(x + ((<usize>row * <usize>length) << 2), length);
-    store<f32>(y + (<usize>row << 2), <f32>(total / divisor));
-  }
-}
-
-/**
- * Sums over the rows of each [count, inner], a chunk of rows at a time: [x] → [totals, float64 [outer, chunks, inner]],
- * [count, inner, rows in a chunk, chunks]. A part is a chunk.
- */
-export function sumColumns(args: usize, begin: i32, end: i32): void {
-  const x = <usize>load<u32>(args);
-  const totals = <usize>load<u32>(args, 4);
-  const count = load<i32>(args, 8);
-  const inner = load<i32>(args, 12);
-  const rows = load<i32>(args, 16);
-  const chunks = load<i32>(args, 20);
-  const line = <usize>inner << 2;
-  for (let part = begin; part < end; part++) {
-    const first = (part % chunks) * rows;
-    const height = min(rows, count - first);
-    const from = x + <usize>((part / chunks) * count + first) * line;
-    const to = totals + ((<usize>part * <usize>inner) << 3);
-    let column = 0;
-    for (; column <= inner - 8; column += 8) {
-      eightColumns(from + (<usize>column << 2), line, height, to + (<usize>column << 3));
+/** Sums of `columns` neighbouring columns over `rows` rows, in float64 from the first row down. */
+function sumColumns(
+  at: usize,
+  row: usize,
+  rows: i32,
+  columns: i32,
+  out: usize,
+  divisor: f64,
+  partial: bool,
+): void {
+  const width: usize = partial ? 8 : 4;
+  let column = 0;
+  for (; column <= columns - 8; column += 8, at += 32, out += 8 * width) {
+    let s0 = f64x2.splat(0);
+    let s1 = f64x2.splat(0);
+    let s2 = f64x2.splat(0);
+    let s3 = f64x2.splat(0);
+    let from = at;
+    for (let i = 0; i < rows; i++, from += row) {
+      s0 = f64x2.add(s0, f64x2.promote_low_f32x4(v128.load64_zero(from)));
+      s1 = f64x2.add(s1, f64x2.promote_low_f32x4(v128.load64_zero(from, 8)));
+      s2 = f64x2.add(s2, f64x2.promote_low_f32x4(v128.load64_zero(from, 16)));
+      s3 = f64x2.add(s3, f64x2.promote_low_f32x4(v128.load64_zero(from, 24)));
     }
-    for (; column < inner; column++) oneColumn(from + (<usize>column << 2), line, height, to + (<usize>column << 3));
+    finishTwo(out, s0, divisor, partial);
+    finishTwo(out + 2 * width, s1, divisor, partial);
+    finishTwo(out + 4 * width, s2, divisor, partial);
+    finishTwo(out + 6 * width, s3, divisor, partial);
   }
-}
-
-function eightColumns(from: usize, line: usize, height: i32, to: usize): void {
-  let t0 = f64x2.splat(0);
-  let t1 = t0;
-  let t2 = t0;
-  let t3 = t0;
-  let at = from;
-  for (let row = 0; row < height; row += BLOCK) {
-    const stop = min(BLOCK, height - row);
-    let s0 = f32x4.splat(0);
-    let s1 = s0;
-    for (let i = 0; i < stop; i++, at += line) {
-      s0 = f32x4.add(s0, v128.load(at));
-      s1 = f32x4.add(s1, v128.load(at, 16));
+  for (; column <= columns - 2; column += 2, at += 8, out += 2 * width) {
+    let s = f64x2.splat(0);
+    let from = at;
+    for (let i = 0; i < rows; i++, from += row) {
+      s = f64x2.add(s, f64x2.promote_low_f32x4(v128.load64_zero(from)));
     }
-    t0 = f64x2.add(t0, lowerHalf(s0));
-    t1 = f64x2.add(t1, upperHalf(s0));
-    t2 = f64x2.add(t2, lowerHalf(s1));
-    t3 = f64x2.add(t3, upperHalf(s1));
+    finishTwo(out, s, divisor, partial);
   }
-  v128.store(to, t0);
-  v128.store(to, t1, 16);
-  v128.store(to, t2, 32);
-  v128.store(to, t3, 48);
+  if (column < columns) {
+    let s: f64 = 0;
+    for (let i = 0; i < rows; i++, at += row) s += <f64>load<f32>(at);
+    finish(out, s, divisor, partial);
+  }
 }
 
-function oneColumn(from: usize, line: usize, height: i32, to: usize): void {
-  let total: f64 = 0;
-  let at = from;
-  for (let row = 0; row < height; row += BLOCK) {
-    const stop = min(BLOCK, height - row);
-    let sum: f32 = 0;
-    for (let i = 0; i < stop; i++, at += line) sum += load<f32>(at);
-    total += <f64>sum;
+/**
+ * Σ x / divisor, accumulated in float64: [x, out, outer, count, inner, chunk, chunks, columns, items a part, divisor].
+ * Of several chunks, `out` holds float64.
+ */
+export function sum(args: usize, begin: i32, end: i32): void {
+  const x = <usize>load<u32>(args);
+  const out = <usize>load<u32>(args, 4);
+  const outer = load<i32>(args, 8);
+  const count = load<i32>(args, 12);
+  const inner = load<i32>(args, 16);
+  const chunk = load<i32>(args, 20);
+  const chunks = load<i32>(args, 24);
+  const columns = load<i32>(args, 28);
+  const itemsPerPart = load<i32>(args, 32);
+  const divisor = <f64>load<i32>(args, 36);
+  const partial = chunks > 1;
+  const width: usize = partial ? 8 : 4;
+  const blocks = (inner + columns - 1) / columns;
+  const last = min(outer * chunks * blocks, end * itemsPerPart);
+  for (let item = begin * itemsPerPart; item < last; item++) {
+    const block = item % blocks;
+    const piece = (item / blocks) % chunks;
+    const row = item / blocks / chunks;
+    const first = piece * chunk;
+    const rows = min(chunk, count - first);
+    const column = block * columns;
+    const at = x + (<usize>((row * count + first) * inner + column) << 2);
+    const to = out + <usize>((row * chunks + piece) * inner + column) * width;
+    if (inner == 1) finish(to, sumOf(at, rows), divisor, partial);
+    else sumColumns(at, <usize>inner << 2, rows, min(columns, inner - column), to, divisor, partial);
   }
-  store<f64>(to, total);
 }
 
-/** Adds up partial sums: [totals, float64 [outer, chunks, inner]] → [y], [outer, chunks, inner, divisor]. One part. */
-export function finishSums(args: usize, begin: i32, end: i32): void {
-  const totals = <usize>load<u32>(args);
-  const y = <usize>load<u32>(args, 4);
+/** Partial sums [outer, chunks, inner] added up from the first on: [partials, out, outer, chunks, inner, divisor, elements a part]. */
+export function addPartials(args: usize, begin: i32, end: i32): void {
+  const partials = <usize>load<u32>(args);
+  const out = <usize>load<u32>(args, 4);
   const outer = load<i32>(args, 8);
   const chunks = load<i32>(args, 12);
   const inner = load<i32>(args, 16);
   const divisor = <f64>load<i32>(args, 20);
-  for (let o = 0; o < outer; o++) {
-    for (let column = 0; column < inner; column++) {
-      let total: f64 = 0;
-      let at = totals + ((<usize>(o * chunks) * <usize>inner + <usize>column) << 3);
-      for (let chunk = 0; chunk < chunks; chunk++, at += <usize>inner << 3) total += load<f64>(at);
-      store<f32>(y + (<usize>(o * inner + column) << 2), <f32>(total / divisor));
-    }
+  const perPart = load<i32>(args, 24);
+  const last = min(outer * inner, end * perPart);
+  for (let element = begin * perPart; element < last; element++) {
+    const row = element / inner;
+    let at = partials + (<usize>(row * (chunks - 1) * inner + element) << 3);
+    let total: f64 = 0;
+    for (let i = 0; i < chunks; i++, at += <usize>inner << 3) total += load<f64>(at);
+    store<f32>(out + (<usize>element << 2), <f32>(total / divisor));
   }
 }
 
-/** The largest, or smallest, of each row: [x] → [y], [rows, length, rows in a part]. NaN where there is one. */
-export function maxRows(args: usize, begin: i32, end: i32): void {
-  extremeRows(true, args, begin, end);
-}
-export function minRows(args: usize, begin: i32, end: i32): void {
-  extremeRows(false, args, begin, end);
+@inline
+function pick(least: bool, a: v128, b: v128): v128 {
+  return least ? f32x4.min(a, b) : f32x4.max(a, b);
 }
 
-// @ts-ignore: decorator
 @inline
-function extremeRows(largest: bool, args: usize, begin: i32, end: i32): void {
+function extremum(least: bool, at: usize, row: usize, rows: i32, columns: i32, out: usize): void {
+  const start = f32x4.splat(least ? Infinity : -Infinity);
+  let column = 0;
+  for (; column <= columns - 4; column += 4, at += 16, out += 16) {
+    let y = start;
+    let from = at;
+    for (let i = 0; i < rows; i++, from += row) y = pick(least, y, v128.load(from));
+    v128.store(out, y);
+  }
+  for (; column < columns; column++, at += 4, out += 4) {
+    let y = start;
+    let from = at;
+    for (let i = 0; i < rows; i++, from += row) y = pick(least, y, v128.load32_splat(from));
+    store<f32>(out, f32x4.extract_lane(y, 0));
+  }
+}
+
+@inline
+function extremumOfRow(least: bool, at: usize, count: i32): f32 {
+  let y = f32x4.splat(least ? Infinity : -Infinity);
+  let z = y;
+  let i = 0;
+  for (; i <= count - 8; i += 8, at += 32) {
+    y = pick(least, y, v128.load(at));
+    z = pick(least, z, v128.load(at, 16));
+  }
+  for (; i < count; i++, at += 4) z = pick(least, z, v128.load32_splat(at));
+  y = pick(least, y, z);
+  y = pick(least, y, v128.shuffle<i32>(y, y, 2, 3, 0, 1));
+  y = pick(least, y, v128.shuffle<i32>(y, y, 1, 0, 3, 2));
+  return f32x4.extract_lane(y, 0);
+}
+
+@inline
+function extrema(least: bool, args: usize, begin: i32, end: i32): void {
   const x = <usize>load<u32>(args);
-  const y = <usize>load<u32>(args, 4);
-  const length = load<i32>(args, 12);
-  const perPart = load<i32>(args, 16);
-  const stop = min(end * perPart, load<i32>(args, 8));
-  for (let row = begin * perPart; row < stop; row++) {
-    const at = x + ((<usize>row * <usize>length) << 2);
-    store<f32>(y + (<usize>row << 2), largest ? maxOf(at, length) : -maxOfNegated(at, length));
+  const out = <usize>load<u32>(args, 4);
+  const outer = load<i32>(args, 8);
+  const count = load<i32>(args, 12);
+  const inner = load<i32>(args, 16);
+  const chunk = load<i32>(args, 20);
+  const chunks = load<i32>(args, 24);
+  const columns = load<i32>(args, 28);
+  const itemsPerPart = load<i32>(args, 32);
+  const blocks = (inner + columns - 1) / columns;
+  const last = min(outer * chunks * blocks, end * itemsPerPart);
+  for (let item = begin * itemsPerPart; item < last; item++) {
+    const block = item % blocks;
+    const piece = (item / blocks) % chunks;
+    const row = item / blocks / chunks;
+    const first = piece * chunk;
+    const rows = min(chunk, count - first);
+    const column = block * columns;
+    const at = x + (<usize>((row * count + first) * inner + column) << 2);
+    const to = out + (<usize>((row * chunks + piece) * inner + column) << 2);
+    if (inner == 1) store<f32>(to, extremumOfRow(least, at, rows));
+    else extremum(least, at, <usize>inner << 2, rows, min(columns, inner - column), to);
   }
 }
 
-/** The largest of `count` float32; −Inf of none, NaN where one is. */
-function maxOf(at: usize, count: i32): f32 {
-  let m = f32x4.splat(-Infinity);
-  let i = 0;
-  for (; i <= count - 4; i += 4, at += 16) m = f32x4.max(m, v128.load(at));
-  if (i < count) m = f32x4.max(m, loadTail(at, count - i, -Infinity));
-  return lanesMax(m);
+/** The largest of each, NaN where there is one; words as for `sum`, and partial results are float32. */
+export function largest(args: usize, begin: i32, end: i32): void {
+  extrema(false, args, begin, end);
 }
 
-function maxOfNegated(at: usize, count: i32): f32 {
-  let m = f32x4.splat(-Infinity);
-  let i = 0;
-  for (; i <= count - 4; i += 4, at += 16) m = f32x4.max(m, f32x4.neg(v128.load(at)));
-  if (i < count) m = f32x4.max(m, f32x4.neg(loadTail(at, count - i, Infinity)));
-  return lanesMax(m);
+export function least(args: usize, begin: i32, end: i32): void {
+  extrema(true, args, begin, end);
 }
 
-// @ts-ignore: decorator
 @inline
-function lanesMax(m: v128): f32 {
-  const pair = f32x4.max(m, v128.shuffle<i32>(m, m, 2, 3, 0, 1));
-  return max(f32x4.extract_lane(pair, 0), f32x4.extract_lane(pair, 1));
+function position(least: bool, args: usize, begin: i32, end: i32): void {
+  const x = <usize>load<u32>(args);
+  const out = <usize>load<u32>(args, 4);
+  const outer = load<i32>(args, 8);
+  const count = load<i32>(args, 12);
+  const inner = load<i32>(args, 16);
+  const perPart = load<i32>(args, 20);
+  const last = min(outer * inner, end * perPart);
+  for (let element = begin * perPart; element < last; element++) {
+    const row = element / inner;
+    let at = x + (<usize>(row * (count - 1) * inner + element) << 2);
+    let best = load<f32>(at);
+    let place = 0;
+    for (let i = 1; i < count; i++) {
+      at += <usize>inner << 2;
+      const value = load<f32>(at);
+      if (least ? value < best : value > best) {
+        best = value;
+        place = i;
+      }
+    }
+    store<i32>(out + (<usize>element << 2), place);
+  }
+}
+
+/** Where the first of the largest stands, int32: [x, out, outer, count, inner, elements a part]. */
+export function positionOfLargest(args: usize, begin: i32, end: i32): void {
+  position(false, args, begin, end);
+}
+
+export function positionOfLeast(args: usize, begin: i32, end: i32): void {
+  position(true, args, begin, end);
 }

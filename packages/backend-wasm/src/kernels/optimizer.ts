@@ -1,6 +1,11 @@
 import { type TensorInfo, util } from '@tensorflow/tfjs-core';
-import { defineKernel, floatBits, type Kernel } from './kernel.js';
-import { PART_VECTORS, partsOf, vectorsOf } from './parts.js';
+import { LIGHT } from './elementwise.js';
+import { type Block, defineKernel, floatBits, type Kernel } from './kernel.js';
+
+/** Elements with those that fill up the last sixteen: what a tensor takes in the sequence that parts are cut from. */
+function padded(size: number): number {
+  return Math.ceil(size / 16) * 16;
+}
 
 interface AdamAttrs {
   readonly count: number;
@@ -10,48 +15,62 @@ interface AdamAttrs {
   readonly biasCorrection: boolean;
 }
 
-/** Core's op: Adam's moments, and the updates made of them, of all parameters. */
+/** Seven streams of memory: 30 µs or more. */
+const ADAM_CHUNK = 2 ** 14;
+
+/** core's primitive: Adam's moments and updates, of all parameters in one launch. */
 const adamMoments = defineKernel<AdamAttrs>('AdamMoments', ({ inputs, attrs, engine }) => {
   const { count, beta1, beta2, epsilon, biasCorrection } = attrs;
-  const rootScale = biasCorrection ? engine.block(inputs.rootScale) : null;
-  const added = biasCorrection ? engine.block(inputs.epsilon) : null;
-  const rates = [floatBits(1 - beta1), floatBits(1 - beta2), floatBits(epsilon)];
-  const results: TensorInfo[] = new Array(3 * count);
+  const read: (Block | null)[] = biasCorrection
+    ? [engine.block(inputs.rootScale), engine.block(inputs.epsilon)]
+    : [null, null];
+  const updates: TensorInfo[] = [];
+  const firsts: TensorInfo[] = [];
+  const seconds: TensorInfo[] = [];
+  const written: Block[][] = [[], [], []];
+  const words = [floatBits(1 - beta1), floatBits(1 - beta2), floatBits(epsilon), ADAM_CHUNK];
+  let total = 0;
   for (let i = 0; i < count; i++) {
     const update = inputs[`update${i}`];
-    const vectors = vectorsOf(util.sizeFromShape(update.shape));
-    for (let slot = 0; slot < 3; slot++) results[slot * count + i] = engine.allocate(update.shape, 'float32');
-    engine.launch(
-      'adamMoments',
-      partsOf(vectors),
-      [
-        engine.block(update),
-        engine.block(inputs[`first${i}`]),
-        engine.block(inputs[`second${i}`]),
-        rootScale,
-        added,
-      ],
-      [engine.block(results[i]), engine.block(results[count + i]), engine.block(results[2 * count + i])],
-      [vectors, PART_VECTORS, ...rates],
-    );
+    const first = inputs[`first${i}`];
+    const second = inputs[`second${i}`];
+    const { shape } = update;
+    updates.push(engine.allocate(shape, 'float32'));
+    firsts.push(engine.allocate(shape, 'float32'));
+    seconds.push(engine.allocate(shape, 'float32'));
+    const size = util.sizeFromShape(shape);
+    if (size === 0) continue;
+    read.push(engine.block(update), engine.block(first), engine.block(second));
+    written[0].push(engine.block(updates[i]));
+    written[1].push(engine.block(firsts[i]));
+    written[2].push(engine.block(seconds[i]));
+    words.push(size);
+    total += padded(size);
   }
-  return results;
+  read.push(null);
+  engine.launch('adamMoments', Math.ceil(total / ADAM_CHUNK), read, written.flat(), words);
+  return [...updates, ...firsts, ...seconds];
 });
 
-/** Core's op: whether every element of all the inputs is finite, as a bool scalar. */
-const allFinite = defineKernel('AllFinite', ({ inputs, engine }) => {
-  const out = engine.allocate([], 'bool');
-  const tensors = Object.values(inputs);
-  const sizes = tensors.map(({ shape }) => util.sizeFromShape(shape));
-  const total = sizes.reduce((sum, size) => sum + partsOf(vectorsOf(size)), 0);
-  const doubts = engine.scratch(4 * total);
-  let first = 0;
-  for (const [i, size] of sizes.entries()) {
-    const parts = partsOf(vectorsOf(size));
-    engine.launch('findNotFinite', parts, [engine.block(tensors[i])], [doubts], [size, PART_VECTORS, first]);
-    first += parts;
+/** core's primitive: whether every element of x0 … is finite. Integers are. */
+const allFinite = defineKernel<{ readonly count: number }>('AllFinite', ({ inputs, attrs, engine }) => {
+  const read: (Block | null)[] = [];
+  const words = [LIGHT];
+  let total = 0;
+  for (let i = 0; i < attrs.count; i++) {
+    const x = inputs[`x${i}`];
+    const size = util.sizeFromShape(x.shape);
+    if (size === 0 || x.dtype !== 'float32') continue;
+    read.push(engine.block(x));
+    words.push(size);
+    total += padded(size);
   }
-  engine.launch('noDoubt', 1, [doubts], [engine.block(out)], [total]);
+  read.push(null);
+  const parts = Math.ceil(total / LIGHT);
+  const verdicts = engine.scratch(Math.max(1, parts) * 4);
+  engine.launch('finiteParts', parts, read, [verdicts], words);
+  const out = engine.allocate([], 'bool');
+  engine.launch('allTrue', 1, [verdicts], [engine.block(out)], [parts]);
   return [out];
 });
 

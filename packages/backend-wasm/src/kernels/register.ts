@@ -1,9 +1,10 @@
 import { getKernelsForBackend, registerKernel, unregisterKernel } from '@tensorflow/tfjs-core';
+import { activationKernels } from './activation.js';
 import { arithmeticKernels } from './arithmetic.js';
 import { choose } from './choose.js';
 import { convolutionKernels } from './convolution.js';
 import { crossEntropyKernels } from './cross_entropy.js';
-import { cast, relu, sqrt, step } from './elementwise.js';
+import { elementwiseKernels } from './elementwise.js';
 import { hostKernel, type Kernel } from './kernel.js';
 import { matmulKernels } from './matmul.js';
 import { optimizerKernels } from './optimizer.js';
@@ -13,11 +14,9 @@ import { reductionKernels } from './reduction.js';
 
 /** The kernels of this package; every other one is tfjs-backend-cpu's. */
 export const ownKernels: readonly Kernel[] = [
+  ...elementwiseKernels,
   ...arithmeticKernels,
-  cast,
-  relu,
-  step,
-  sqrt,
+  ...activationKernels,
   ...reductionKernels,
   ...crossEntropyKernels,
   ...optimizerKernels,

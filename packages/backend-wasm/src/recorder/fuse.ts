@@ -27,7 +27,7 @@ export function fuseRelus(
   }
   const fused: (Command | undefined)[] = [...commands];
   for (const [i, command] of commands.entries()) {
-    if (command.kind !== 'launch' || (command.kernel as string) !== 'relu') continue;
+    if (command.kind !== 'launch' || command.kernel !== 'relu') continue;
     const [between] = command.inputs;
     const [result] = command.outputs;
     const [producer, ...others] = writers.get(between) ?? [];
