@@ -102,6 +102,20 @@ describe('a recorded step', () => {
     expect(f.explain().recordings[0].commands).toBeLessThanOrEqual(2);
   });
 
+  test('holds kernels that take a list', async () => {
+    const f = compile(
+      (a: tf.Tensor, b: tf.Tensor) => [tf.concat([a, b, a]), tf.stack([b, a]), tf.addN([a, b, b])],
+      { backend: recording },
+    );
+    for (let i = 0; i < 4; i++) {
+      const [joined, stacked, total] = await read(f(fromNested([i, 2]), fromNested([10, 20])));
+      expect([...joined.data]).toEqual([i, 2, 10, 20, i, 2]);
+      expect([...stacked.data]).toEqual([10, 20, i, 2]);
+      expect([...total.data]).toEqual([i + 20, 42]);
+    }
+    expect(f.explain()).toMatchObject({ mode: 'replayed' });
+  });
+
   test('tells signatures apart: shapes, dtypes, structure, tensors that are the same', async () => {
     const f = compile((a: tf.Tensor, b: tf.Tensor) => tf.add(a, b), { backend: recording });
     const [p, q] = [upload(x, recording), upload(fromNested([10, 20, 30]), recording)];

@@ -135,14 +135,15 @@ export class CommandList {
       this.#entries.set(buffer, { entry, location });
       return entry;
     };
+    const inputs = Object.fromEntries(
+      Object.entries(command.operands).map(([name, { buffer, shape, dtype }]) => [
+        name,
+        { dataId: standIn(buffer), shape: [...shape], dtype },
+      ]),
+    );
     return {
       command,
-      inputs: Object.fromEntries(
-        Object.entries(command.operands).map(([name, { buffer, shape, dtype }]) => [
-          name,
-          { dataId: standIn(buffer), shape: [...shape], dtype },
-        ]),
-      ),
+      inputs: command.listed ? (Object.values(inputs) as unknown as typeof inputs) : inputs,
       targets: command.results.map((place) => (place ? standIn(place.buffer) : null)),
     };
   }

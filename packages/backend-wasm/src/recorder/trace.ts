@@ -37,6 +37,8 @@ export interface HostCommand {
   readonly kernel: string;
   readonly kernelFunc: KernelFunc;
   readonly operands: { readonly [name: string]: Place };
+  /** Whether the operands are a list (of Concat, Pack, AddN), whose places are their names. */
+  readonly listed: boolean;
   readonly attrs: object | undefined;
   readonly inputs: readonly number[];
   readonly outputs: readonly number[];
@@ -130,6 +132,7 @@ export class Trace {
       kernel,
       kernelFunc,
       operands,
+      listed: Array.isArray(inputs),
       attrs: attrs as object | undefined,
       inputs: [...known],
       outputs,
