@@ -1,3 +1,7 @@
+import { join } from 'node:path';
 import { workspace } from '@tenon-ml/config/vitest';
+import { hostProjects } from './tests/hosts/projects.js';
 
-export default workspace(import.meta.dirname);
+const root = import.meta.dirname;
+
+export default workspace(root, hostProjects(join(root, 'tests')));

@@ -1,4 +1,4 @@
-import type { ViteUserConfig } from 'vitest/config';
+import type { TestProjectInlineConfiguration, ViteUserConfig } from 'vitest/config';
 
-/** The root vitest configuration: one project for each package, app and folder of tests. */
-export function workspace(root: string): ViteUserConfig;
+/** The root vitest configuration: one project for each package, app and folder of tests, and the `further` ones. */
+export function workspace(root: string, further?: readonly TestProjectInlineConfiguration[]): ViteUserConfig;

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { viteTfjsGradients } from './tfjs-gradients.js';
 
 /** The one vitest configuration of the workspace; see vitest.d.ts. */
-export function workspace(root) {
-  const conditions = ['@tenon-ml/source', 'module', 'node', 'import', 'default'];
+export function workspace(root, further = []) {
+  const conditions = (host) => ['@tenon-ml/source', 'module', host, 'import', 'default'];
   const members = ['packages', 'apps'].flatMap((group) =>
     readdirSync(join(root, group))
       .filter((name) => existsSync(join(root, group, name, 'package.json')))
@@ -16,16 +16,20 @@ export function workspace(root) {
   );
   return {
     plugins: [viteTfjsGradients(join(root, 'packages/core'))],
-    resolve: { conditions },
-    ssr: { resolve: { conditions } },
+    // Of tests in browsers, and of those in Node.
+    resolve: { conditions: conditions('browser') },
+    ssr: { resolve: { conditions: conditions('node') } },
     test: {
       passWithNoTests: true,
       testTimeout: 30_000,
       hookTimeout: 30_000,
-      projects: members.map((member) => ({
-        extends: true,
-        test: { ...member, exclude: ['**/node_modules/**', '**/dist/**', ...(member.exclude ?? [])] },
-      })),
+      projects: [
+        ...members.map((member) => ({
+          extends: true,
+          test: { ...member, exclude: ['**/node_modules/**', '**/dist/**', ...(member.exclude ?? [])] },
+        })),
+        ...further,
+      ],
     },
   };
 }

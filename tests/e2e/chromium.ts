@@ -1,31 +1,9 @@
-import { existsSync } from 'node:fs';
 import { type Browser, chromium } from 'playwright-core';
+import { chromiumArguments, chromiumPath } from '../hosts/chromium_path.js';
 
-/** Where a Chromium is installed: `CHROMIUM_PATH`, or where Debian and others put it; undefined if nowhere. */
-export const chromiumPath: string | undefined = [
-  process.env.CHROMIUM_PATH ?? '',
-  '/usr/bin/chromium',
-  '/usr/bin/chromium-browser',
-  '/usr/bin/google-chrome',
-  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
-].find((path) => path !== '' && existsSync(path));
-
-/** What a suite says that finds none. */
-export const CHROMIUM = 'Chromium (apt-get install chromium, or set CHROMIUM_PATH)';
+export { CHROMIUM, chromiumPath } from '../hosts/chromium_path.js';
 
 /** A headless Chromium that talks to nobody. */
 export function launchChromium(args: readonly string[] = []): Promise<Browser> {
-  return chromium.launch({
-    executablePath: chromiumPath,
-    args: [
-      '--no-sandbox',
-      '--headless',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-      ...args,
-    ],
-  });
+  return chromium.launch({ executablePath: chromiumPath, args: [...chromiumArguments, ...args] });
 }

@@ -1,3 +1,4 @@
+import { sameBits } from '@tenon-ml/core';
 import { Add, Maximum, Minimum, Multiply, RealDiv, SquaredDifference, Sub } from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -86,6 +87,8 @@ test('rows of many lengths, and columns, give the bits of the reference', () => 
     [[200_001], [200_001]],
   ]) {
     const call = { kernel: Sub, inputs: { a: randomArray(1, a), b: randomArray(2, b) } };
-    expect(runKernel(ours, call)).toEqual(runKernel(reference, call));
+    const [result, expected] = [runKernel(ours, call), runKernel(reference, call)];
+    // To look through so many elements for a difference takes seconds.
+    if (!sameBits(result, expected)) expect(result).toEqual(expected);
   }
 });
