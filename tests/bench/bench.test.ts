@@ -13,7 +13,7 @@ function bench(...args: string[]) {
 }
 
 // Each starts processes that bundle our packages first.
-describe('bench', { timeout: 120_000 }, () => {
+describe('bench', { timeout: 300_000 }, () => {
   it('prints JSON of a fixed shape, and nothing else', () => {
     const { stdout, stderr, status } = bench(
       ...['mlp', '--peers', 'tenon', '--batch', '2', '--rounds', '2', '--seconds', '0.4', '--json'],

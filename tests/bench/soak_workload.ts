@@ -10,8 +10,11 @@ export interface Held {
   readonly memory: BackendMemory;
 }
 
-/** Steps after which nothing may grow: recordings are made, and pools have what a step needs. */
-export const soakWarmUp = 6;
+/**
+ * Steps after which nothing may grow: recordings are made, and the engine's memory has been divided up as the steps
+ * need it (eager ones may still put free pieces together in the tenth).
+ */
+export const soakWarmUp = 20;
 
 /**
  * Runs many steps of a workload on a started backend that tells of its memory. Gives what there was after the warm-up,

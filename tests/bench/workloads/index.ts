@@ -1,11 +1,21 @@
 import type { Workload } from '../workload.js';
 import { cifar10Cnn } from './cifar10-cnn.js';
+import { gptNano } from './gpt-nano.js';
 import { inference } from './inference.js';
+import { lstmClassifier } from './lstm.js';
 import { matmul } from './matmul.js';
 import { mlp } from './mlp.js';
 import { resnet8 } from './resnet8.js';
 
-export const workloads: readonly Workload[] = [cifar10Cnn, mlp, resnet8, matmul, inference];
+export const workloads: readonly Workload[] = [
+  cifar10Cnn,
+  mlp,
+  lstmClassifier,
+  gptNano,
+  resnet8,
+  matmul,
+  inference,
+];
 
 /** Names for several workloads at once. `cpu` is one thread whatever `--threads` says. */
 export const suites: { readonly [name: string]: readonly string[] } = {

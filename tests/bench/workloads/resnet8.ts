@@ -1,17 +1,6 @@
-import { avgPool2d, batchNorm, conv2d, dense, flatten, relu, residual, sequential } from '@tenon-ml/layers';
+import { batchNorm, conv2d, dense, globalAvgPool2d, relu, resnetBlock, sequential } from '@tenon-ml/layers';
 import { softmaxCrossEntropy } from '@tenon-ml/losses';
 import { randomLabels, type TrainingWorkload } from '../workload.js';
-
-function convolution(filters: number, strides = 1, size = 3) {
-  return sequential([conv2d(filters, size, { strides, padding: 'same', bias: false }), batchNorm()]);
-}
-
-function block(filters: number, strides: number) {
-  const body = sequential([convolution(filters, strides), relu(), convolution(filters)]);
-  const joined =
-    strides === 1 ? residual(body) : residual(body, { shortcut: convolution(filters, strides, 1) });
-  return sequential({ joined, relu: relu() });
-}
 
 /** He et al. 2016 in the size of MLPerf Tiny. */
 export const resnet8: TrainingWorkload = {
@@ -20,13 +9,13 @@ export const resnet8: TrainingWorkload = {
   summary: 'a residual network: convolution 16 and blocks of 16, 32, 64 with batch norm, on 32×32×3 images',
   batches: [32],
   model: sequential({
-    stem: convolution(16),
+    stem: conv2d(16, 3, { padding: 'same', bias: false }),
+    norm: batchNorm(),
     relu: relu(),
-    block1: block(16, 1),
-    block2: block(32, 2),
-    block3: block(64, 2),
-    pool: avgPool2d(8),
-    flatten: flatten(),
+    block1: resnetBlock(16),
+    block2: resnetBlock(32, { strides: 2 }),
+    block3: resnetBlock(64, { strides: 2 }),
+    pool: globalAvgPool2d(),
     head: dense(10),
   }),
   input: { shape: [null, 32, 32, 3], dtype: 'float32' },

@@ -8,7 +8,7 @@ import { elementwiseKernels } from './elementwise.js';
 import { hostKernel, type Kernel } from './kernel.js';
 import { matmulKernels } from './matmul.js';
 import { optimizerKernels } from './optimizer.js';
-import { poolingKernels } from './pooling.js';
+import { maxPool, maxPoolGrad } from './pooling.js';
 import { randomKernels } from './random.js';
 import { reductionKernels } from './reduction.js';
 
@@ -22,7 +22,8 @@ export const ownKernels: readonly Kernel[] = [
   ...optimizerKernels,
   ...matmulKernels,
   ...convolutionKernels,
-  ...poolingKernels,
+  maxPool,
+  maxPoolGrad,
 ];
 
 /** Kernels of core's ops, which tfjs doesn't know. */
