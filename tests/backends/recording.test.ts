@@ -222,3 +222,70 @@ describe('a backend that is started again', () => {
     await backend.dispose();
   });
 });
+
+describe('a relu after a product or a convolution', () => {
+  const key = createKey(3);
+  const inputs = { x: key.normal([5, 9]), w: key.foldIn(1).normal([9, 13]) };
+  const images = { x: key.normal([2, 7, 6, 3]), w: key.foldIn(1).normal([3, 3, 3, 5]) };
+  const bias = (size: number) => key.foldIn('bias').normal([size]);
+
+  /** The values of a function, eager and replayed, and how many commands a replay has. */
+  async function both<A extends Record<string, NdArray>>(
+    f: (args: { readonly [K in keyof A]: tf.Tensor }) => tf.Tensor[],
+    args: A,
+  ): Promise<number> {
+    const plain = compile(f as never, { backend: eager });
+    const recorded = compile(f as never, { backend: recording });
+    const wanted = await read((plain as never as (a: A) => tf.Tensor[])(args));
+    for (let i = 0; i < 3; i++) {
+      expect(await read((recorded as never as (a: A) => tf.Tensor[])(args))).toEqual(wanted);
+    }
+    expect(recorded.explain().mode).toBe('replayed');
+    return recorded.explain().recordings[0].commands;
+  }
+
+  test('runs inside of it, with the same bits', async () => {
+    const product = await both(({ x, w, b }) => [tf.add(tf.matMul(x as tf.Tensor2D, w as tf.Tensor2D), b)], {
+      ...inputs,
+      b: bias(13),
+    });
+    const fused = (activation: 'linear' | 'relu') =>
+      both(
+        ({ x, w, b }) => {
+          const y = tf.fused.matMul({ a: x as tf.Tensor2D, b: w as tf.Tensor2D, bias: b });
+          return [activation === 'relu' ? tf.relu(y) : y];
+        },
+        { ...inputs, b: bias(13) },
+      );
+    expect(await fused('relu')).toBe(await fused('linear'));
+    expect(await fused('linear')).toBeLessThan(product);
+    const convolution = (activation: 'linear' | 'relu') =>
+      both(
+        ({ x, w, b }) => {
+          const y = tf.fused.conv2d({
+            x: x as tf.Tensor4D,
+            filter: w as tf.Tensor4D,
+            strides: 1,
+            pad: 'same',
+            bias: b,
+          });
+          return [activation === 'relu' ? tf.relu(y) : y];
+        },
+        { ...images, b: bias(5) },
+      );
+    expect(await convolution('relu')).toBe(await convolution('linear'));
+  });
+
+  test('runs after it where something else needs what is between them', async () => {
+    const alone = await both(({ x, w }) => [tf.relu(tf.matMul(x as tf.Tensor2D, w as tf.Tensor2D))], inputs);
+    const shared = await both(({ x, w }) => {
+      const y = tf.matMul(x as tf.Tensor2D, w as tf.Tensor2D);
+      return [tf.relu(y), y];
+    }, inputs);
+    const twice = await both(({ x, w }) => {
+      const y = tf.matMul(x as tf.Tensor2D, w as tf.Tensor2D);
+      return [tf.relu(y), tf.relu(y)];
+    }, inputs);
+    expect([shared, twice]).toEqual([alone + 1, alone + 2]);
+  });
+});

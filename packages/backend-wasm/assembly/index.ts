@@ -10,5 +10,6 @@ export * from './elementwise';
 export * from './gemm';
 export * from './optimizer';
 export * from './random';
+export * from './pooling';
 export * from './reduction';
 export * from './run';

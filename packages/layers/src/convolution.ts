@@ -1,5 +1,5 @@
 import { defineLayer, dilatedConv2d, type Layer, type None, type TensorSpec } from '@tenon-ml/core';
-import { add, conv2d as convolve, type Tensor, type Tensor4D } from '@tensorflow/tfjs-core';
+import { add, fused, type Tensor, type Tensor4D } from '@tensorflow/tfjs-core';
 import type { KernelParams } from './dense.js';
 import { frozenLayer } from './frozen.js';
 import { type Initializer, initialize, readInitializer } from './initializers.js';
@@ -124,10 +124,19 @@ function conv2dOf(raw: RawOptions, source: OptionSource): Layer<KernelParams, No
       slideOver(input, windows, where, 'kernelSize');
       channelsOf(input, where, kernel.shape[2]);
       const [, height, width] = input.shape;
-      const convolved = dilated
-        ? dilatedConv2d(input, kernel, dilation, padsOf(height, width, windows))
-        : convolve(input as Tensor4D, kernel as Tensor4D, [...strides], padding);
-      return { output: bias ? add(convolved, offset) : convolved, state };
+      if (dilated) {
+        const convolved = dilatedConv2d(input, kernel, dilation, padsOf(height, width, windows));
+        return { output: bias ? add(convolved, offset) : convolved, state };
+      }
+      // One kernel for both: with no activation tfjs keeps it whole under a gradient tape too.
+      const output = fused.conv2d({
+        x: input as Tensor4D,
+        filter: kernel as Tensor4D,
+        strides: [...strides],
+        pad: padding,
+        bias: offset,
+      });
+      return { output, state };
     },
   });
 }

@@ -1,5 +1,5 @@
 import { defineLayer, type Key, type Layer, type Leaf, type None, type TensorSpec } from '@tenon-ml/core';
-import { add, matMul, reshape, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
+import { fused, reshape, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
 import { frozenLayer } from './frozen.js';
 import { type Initializer, initialize, readInitializer } from './initializers.js';
 import { checkFloat32, type InputLike, leaves, shapeError } from './inputs.js';
@@ -92,9 +92,9 @@ function denseOf(
 export function affine(x: Tensor, kernel: Tensor, bias?: Tensor): Tensor {
   const [features, units] = kernel.shape;
   const matrix = x.rank === 2 ? x : reshape(x, [-1, features]);
-  const product = matMul(matrix as Tensor2D, kernel as Tensor2D);
-  const shifted = bias ? add(product, bias) : product;
-  return x.rank === 2 ? shifted : reshape(shifted, [...x.shape.slice(0, -1), units]);
+  // One kernel for both: with no activation tfjs keeps it whole under a gradient tape too.
+  const product = fused.matMul({ a: matrix as Tensor2D, b: kernel as Tensor2D, bias });
+  return x.rank === 2 ? product : reshape(product, [...x.shape.slice(0, -1), units]);
 }
 
 /** The number of features of an input; `known` is what the kernel was made for. */

@@ -7,6 +7,7 @@ import {
 } from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { expectSameBits, inPieces, mostParts } from './parts.js';
 import { backendPair, expectAgreement, randomArray, runKernel } from './reference.js';
 
 const { ours, reference } = backendPair();
@@ -177,31 +178,60 @@ test.each([
   );
 });
 
-test('sums over several chunks of the unfolded input are the reference', () => {
-  // 2 · 30 · 30 positions of 5 · 5 · 30 elements: 1.35 million, where a chunk holds 2²⁰.
-  const x = randomArray(1, [2, 30, 30, 30]);
-  const filter = randomArray(2, [5, 5, 30, 2]);
-  const dy = randomArray(3, [2, 30, 30, 2]);
-  const attrs = { strides: 1, dilations: 1, pad: 'same', dataFormat: 'NHWC' };
+/** Larger than what passes at a time: several blocks and chunks of positions, rows of the window apart, whole images. */
+const large: (Omit<Convolution, 'seed' | 'dilations'> & { readonly name: string })[] = [
+  { name: 'blocks of lines', x: [2, 30, 30, 12], filter: [5, 5, 12, 10], strides: [1, 1], pad: 'same' },
+  {
+    name: 'windows of more than a cache',
+    x: [1, 9, 9, 160],
+    filter: [3, 3, 160, 9],
+    strides: [2, 1],
+    pad: 'same',
+  },
+  { name: 'whole images', x: [40, 6, 5, 8], filter: [3, 3, 8, 16], strides: [1, 1], pad: 'valid' },
+  { name: '1 × 1, stride 2', x: [3, 20, 20, 16], filter: [1, 1, 16, 24], strides: [2, 2], pad: 'valid' },
+  { name: '1 × 1', x: [3, 20, 20, 16], filter: [1, 1, 16, 24], strides: [1, 1], pad: 'valid' },
+];
+
+test.each(large)('$name: the reference, and the same bits in pieces', ({ x, filter, strides, pad }) => {
+  const convolution = { x, filter, strides, dilations: [1, 1] as [number, number], pad, seed: 0 };
+  const output = outputShape(convolution);
+  const inputs = { x: randomArray(1, x), filter: randomArray(2, filter), dy: randomArray(3, output) };
+  const attrs = attributes(convolution);
   const calls = [
-    { kernel: Conv2D, inputs: { x, filter }, attrs, reduction: 750 },
+    {
+      kernel: Conv2D,
+      inputs: { x: inputs.x, filter: inputs.filter },
+      attrs,
+      reduction: termsOf(convolution),
+    },
     {
       kernel: Conv2DBackpropFilter,
-      inputs: { x, dy },
-      attrs: { ...attrs, filterShape: filter.shape },
-      reduction: 1800,
+      inputs: { x: inputs.x, dy: inputs.dy },
+      attrs: { ...attrs, filterShape: filter },
+      reduction: output[0] * output[1] * output[2],
     },
     {
       kernel: Conv2DBackpropInput,
-      inputs: { dy, filter },
-      attrs: { ...attrs, inputShape: x.shape },
-      reduction: 50,
+      inputs: { dy: inputs.dy, filter: inputs.filter },
+      attrs: { ...attrs, inputShape: x },
+      reduction: filter[0] * filter[1] * filter[3],
     },
   ];
-  for (const call of calls) {
-    const options = { op: 'product', reduction: call.reduction } as const;
-    expectAgreement(runKernel(ours, call), runKernel(reference, call), options);
+  let most = 0;
+  for (const { reduction, ...call } of calls) {
+    const result = runKernel(ours, call);
+    expectAgreement(result, runKernel(reference, call), { op: 'product', reduction });
+    most = Math.max(
+      most,
+      mostParts(ours, () => runKernel(ours, call)),
+    );
+    expectSameBits(
+      inPieces(ours, 1, () => runKernel(ours, call)),
+      result,
+    );
   }
+  expect(most).toBeGreaterThan(1);
 });
 
 test.each(['NHWC', 'NCHW'])('FusedConv2D gives the bits of its parts: %s', (dataFormat) => {

@@ -1,6 +1,7 @@
 import { _FusedMatMul, BatchMatMul } from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { expectSameBits, inPieces, mostParts } from './parts.js';
 import { backendPair, expectAgreement, randomArray, runKernel } from './reference.js';
 
 const { ours, reference } = backendPair();
@@ -136,4 +137,54 @@ test('_FusedMatMul gives the bits of its parts, and is the reference', () => {
       }
     }),
   );
+});
+
+test('pieces of a product give the same bits', () => {
+  const shapes = [
+    { a: [150, 700], b: [700, 130] },
+    { a: [3, 70, 33], b: [33, 65] },
+    { a: [2, 1, 9, 300], b: [3, 300, 260] },
+  ];
+  for (const { a, b } of shapes) {
+    for (const transposeA of [false, true]) {
+      for (const transposeB of [false, true]) {
+        const turned = (shape: number[], turn: boolean): number[] =>
+          turn ? [...shape.slice(0, -2), shape[shape.length - 1], shape[shape.length - 2]] : shape;
+        const call = {
+          kernel: BatchMatMul,
+          inputs: { a: randomArray(1, turned(a, transposeA)), b: randomArray(2, turned(b, transposeB)) },
+          attrs: { transposeA, transposeB },
+        };
+        const whole = runKernel(ours, call);
+        expect(mostParts(ours, () => runKernel(ours, call))).toBeGreaterThan(2);
+        expectSameBits(
+          inPieces(ours, 1, () => runKernel(ours, call)),
+          whole,
+        );
+        expectSameBits(
+          inPieces(ours, 2, () => runKernel(ours, call)),
+          whole,
+        );
+      }
+    }
+  }
+});
+
+test('products of one row, of long sums and of many panels are the reference', () => {
+  const cases = [
+    [1, 50, 77],
+    [1, 900, 64],
+    [2, 385, 100],
+    [17, 641, 33],
+    [65, 8, 131],
+  ];
+  for (const [rows, inner, columns] of cases) {
+    const call = {
+      kernel: BatchMatMul,
+      inputs: { a: randomArray(rows, [rows, inner]), b: randomArray(columns, [inner, columns]) },
+      attrs: { transposeA: false, transposeB: false },
+    };
+    const options = { op: 'product', reduction: inner } as const;
+    expectAgreement(runKernel(ours, call), runKernel(reference, call), options);
+  }
 });

@@ -1,5 +1,6 @@
-import type { Backend } from '@tenon-ml/core';
+import type { Backend, NdArray } from '@tenon-ml/core';
 import { findBackend } from '@tensorflow/tfjs-core';
+import { expect } from 'vitest';
 
 type KernelFunction = (args: number, begin: number, end: number) => void;
 
@@ -43,4 +44,11 @@ export function mostParts(backend: Backend, run: () => unknown): number {
   } finally {
     Object.assign(kernels.functions, whole);
   }
+}
+
+/** As `toEqual`, which takes seconds for arrays as large as a kernel of several parts wants. */
+export function expectSameBits(actual: NdArray, expected: NdArray): void {
+  expect(actual.shape).toEqual(expected.shape);
+  const bytes = ({ data }: NdArray): Buffer => Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  expect(bytes(actual).equals(bytes(expected))).toBe(true);
 }

@@ -1,6 +1,7 @@
-import { backend_util, MaxPool, MaxPoolGrad } from '@tensorflow/tfjs-core';
+import { AvgPool, AvgPoolGrad, backend_util, MaxPool, MaxPoolGrad } from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { expectSameBits, inPieces, mostParts } from './parts.js';
 import { backendPair, expectAgreement, randomArray, runKernel } from './reference.js';
 
 const { ours, reference } = backendPair();
@@ -19,11 +20,14 @@ const pools = fc
         fc.nat({ max: 3 }),
         fc.integer({ min: 1, max: 9 }),
         fc.integer({ min: 1, max: 9 }),
-        fc.nat({ max: 5 }),
+        fc.nat({ max: 9 }),
       )
       .map((shape) => shape as Shape4),
-    filterSize: pair(4),
-    strides: pair(4),
+    window: fc.oneof(
+      fc.record({ filterSize: pair(4), strides: pair(4) }),
+      // The common case has a way of its own.
+      fc.constant({ filterSize: [2, 2] as [number, number], strides: [2, 2] as [number, number] }),
+    ),
     pad: fc.oneof(
       fc.constantFrom<Pad>('same', 'valid'),
       small,
@@ -38,6 +42,7 @@ const pools = fc
     ),
     seed: fc.nat(),
   })
+  .map(({ window, ...pool }) => ({ ...pool, ...window }))
   .filter(({ x, filterSize, strides, pad }) => {
     const { outHeight, outWidth } = backend_util.computePool2DInfo(x, filterSize, strides, 1, pad);
     return outHeight > 0 && outWidth > 0;
@@ -70,4 +75,44 @@ test.each(values)('MaxPoolGrad is the reference, ties included: $name', ({ speci
       expectAgreement(runKernel(ours, call), runKernel(reference, call), { op: 'sum', reduction });
     }),
   );
+});
+
+test.each(values)('AvgPool and AvgPoolGrad are the reference: $name', ({ special }) => {
+  fc.assert(
+    fc.property(pools, ({ x, seed, ...attrs }) => {
+      const input = randomArray(seed, x, special);
+      const reduction = Math.max(1, attrs.filterSize[0] * attrs.filterSize[1]);
+      const forward = { kernel: AvgPool, inputs: { x: input }, attrs };
+      const options = { op: 'sum', reduction } as const;
+      const output = runKernel(reference, forward);
+      expectAgreement(runKernel(ours, forward), output, options);
+      const dy = randomArray(seed + 1, output.shape, special);
+      const backward = { kernel: AvgPoolGrad, inputs: { dy, input }, attrs };
+      expectAgreement(runKernel(ours, backward), runKernel(reference, backward), options);
+    }),
+  );
+});
+
+test('pieces of pooling give the same bits', () => {
+  const input = randomArray(1, [9, 33, 31, 20]);
+  for (const attrs of [
+    { filterSize: [2, 2], strides: [2, 2], pad: 'valid' },
+    { filterSize: [3, 3], strides: [2, 2], pad: 'same' },
+  ]) {
+    const output = runKernel(ours, { kernel: MaxPool, inputs: { x: input }, attrs });
+    const dy = randomArray(2, output.shape);
+    for (const call of [
+      { kernel: MaxPool, inputs: { x: input }, attrs },
+      { kernel: AvgPool, inputs: { x: input }, attrs },
+      { kernel: MaxPoolGrad, inputs: { dy, input, output }, attrs },
+      { kernel: AvgPoolGrad, inputs: { dy, input }, attrs },
+    ]) {
+      const whole = runKernel(ours, call);
+      expect(mostParts(ours, () => runKernel(ours, call))).toBeGreaterThan(2);
+      expectSameBits(
+        inPieces(ours, 1, () => runKernel(ours, call)),
+        whole,
+      );
+    }
+  }
 });

@@ -40,7 +40,7 @@ const conv2D = defineKernel<Conv2DAttrs>(Conv2D, ({ inputs: { x, filter }, attrs
 /** A convolution, its bias and its activation, NHWC: the bits of the ops one after another. */
 const fusedConv2D = defineFusedKernel<FusedConv2DAttrs>(
   FusedConv2D,
-  ({ inputs: { filter } }) => filter.shape[3],
+  ({ x, filter }, { dataFormat }) => (isOurs(x, filter, dataFormat) ? filter.shape[3] : undefined),
   ({ inputs: { x, filter }, attrs, engine }, bias, relu) => convolve(engine, x, filter, attrs, bias, relu),
 );
 
@@ -52,7 +52,7 @@ function convolve(
   bias: TensorInfo | undefined,
   relu: boolean,
 ): TensorInfo | undefined {
-  if (x.dtype !== 'float32' || filter.dtype !== 'float32' || attrs.dataFormat !== 'NHWC') return undefined;
+  if (!isOurs(x, filter, attrs.dataFormat)) return undefined;
   const { strides, dilations, pad, dimRoundingMode } = attrs;
   const info = backend_util.computeConv2DInfo(
     x.shape as Shape,
@@ -144,7 +144,7 @@ const WANTED_PARTS = 16;
 const conv2DBackpropFilter = defineKernel<Conv2DBackpropFilterAttrs>(
   Conv2DBackpropFilter,
   ({ inputs: { x, dy }, attrs, engine }) => {
-    if (x.dtype !== 'float32' || dy.dtype !== 'float32' || attrs.dataFormat !== 'NHWC') return undefined;
+    if (!isOurs(x, dy, attrs.dataFormat)) return undefined;
     const { filterShape, strides, pad, dimRoundingMode } = attrs;
     const info = backend_util.computeConv2DInfo(
       x.shape as Shape,
@@ -223,7 +223,7 @@ const conv2DBackpropFilter = defineKernel<Conv2DBackpropFilterAttrs>(
 const conv2DBackpropInput = defineKernel<Conv2DBackpropInputAttrs>(
   Conv2DBackpropInput,
   ({ inputs: { dy, filter }, attrs, engine }) => {
-    if (dy.dtype !== 'float32' || filter.dtype !== 'float32' || attrs.dataFormat !== 'NHWC') return undefined;
+    if (!isOurs(dy, filter, attrs.dataFormat)) return undefined;
     const { inputShape, strides, pad, dimRoundingMode } = attrs;
     const info = backend_util.computeConv2DInfo(
       inputShape,
@@ -316,6 +316,10 @@ export const convolutionKernels: readonly Kernel[] = [
   conv2DBackpropFilter,
   conv2DBackpropInput,
 ];
+
+function isOurs(a: TensorInfo, b: TensorInfo, dataFormat: string): boolean {
+  return a.dtype === 'float32' && b.dtype === 'float32' && dataFormat === 'NHWC';
+}
 
 /** What the windows cover: the image, with a border where they reach beyond it. */
 interface Frame {

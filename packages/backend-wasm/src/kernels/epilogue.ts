@@ -12,12 +12,12 @@ interface FusedAttrs {
 /**
  * A kernel of a product, a bias and an activation. `run` gets the calls that its epilogue can do: a bias of one number
  * for each column, relu or no activation. Of others it gets the product alone, and kernels of tfjs-backend-cpu do the
- * rest. (tfjs-backend-cpu's own fused kernels would call its own products.) What `run` returns undefined for is left to
- * tfjs-backend-cpu as a whole.
+ * rest. (tfjs-backend-cpu's own fused kernels would call its own products.) `columnsOf` returns undefined for a call
+ * that is left to tfjs-backend-cpu as a whole.
  */
 export function defineFusedKernel<A extends FusedAttrs>(
   kernelName: string,
-  columnsOf: (call: KernelCall<A>) => number,
+  columnsOf: (inputs: KernelCall<A>['inputs'], attrs: A) => number | undefined,
   run: (call: KernelCall<A>, bias: TensorInfo | undefined, relu: boolean) => TensorInfo | undefined,
 ): Kernel {
   const fused = defineKernel<A>(kernelName, (call) =>
@@ -31,7 +31,9 @@ export function defineFusedKernel<A extends FusedAttrs>(
     if (attrs.dataFormat === 'NCHW') return hostKernel(kernelName, cpuKernel(kernelName)).kernelFunc(call);
     const { bias } = inputs;
     const activation = attrs.activation ?? 'linear';
-    const biasFits = !bias || isRow(bias, columnsOf({ inputs, attrs, engine: backend }));
+    const columns = columnsOf(inputs, attrs);
+    if (columns === undefined) return hostKernel(kernelName, cpuKernel(kernelName)).kernelFunc(call);
+    const biasFits = !bias || isRow(bias, columns);
     if (biasFits && (activation === 'linear' || activation === 'relu')) return fused.kernelFunc(call);
 
     let current = fused.kernelFunc({

@@ -23,7 +23,7 @@ const batchMatMul = defineKernel<BatchMatMulAttrs>(BatchMatMul, ({ inputs: { a, 
 /** A product, its bias and its activation: the bits of the ops one after another. */
 const fusedMatMul = defineFusedKernel<_FusedMatMulAttrs>(
   _FusedMatMul,
-  ({ inputs: { b }, attrs }) => b.shape[b.shape.length - (attrs.transposeB ? 2 : 1)],
+  ({ a, b }, { transposeB }) => (isOurs(a, b) ? b.shape[b.shape.length - (transposeB ? 2 : 1)] : undefined),
   ({ inputs: { a, b }, attrs, engine }, bias, relu) => multiply(engine, a, b, attrs, bias, relu),
 );
 
@@ -39,8 +39,7 @@ function multiply(
 ): TensorInfo | undefined {
   const aRank = a.shape.length;
   const bRank = b.shape.length;
-  // The original says what is wrong with a vector.
-  if (a.dtype !== 'float32' || b.dtype !== 'float32' || aRank < 2 || bRank < 2) return undefined;
+  if (!isOurs(a, b)) return undefined;
   const rows = a.shape[aRank - (transposeA ? 1 : 2)];
   const inner = a.shape[aRank - (transposeA ? 2 : 1)];
   const columns = b.shape[bRank - (transposeB ? 2 : 1)];
@@ -68,6 +67,11 @@ function multiply(
     activation: relu ? 'relu' : 'linear',
   });
   return out;
+}
+
+/** Whether we multiply them. Of a vector, tfjs-backend-cpu says what is wrong with it. */
+function isOurs(a: TensorInfo, b: TensorInfo): boolean {
+  return a.dtype === 'float32' && b.dtype === 'float32' && a.shape.length > 1 && b.shape.length > 1;
 }
 
 /** The axes of a broadcast batch; those that lie one after another in both operands become one. */

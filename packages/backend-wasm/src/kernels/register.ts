@@ -8,7 +8,7 @@ import { elementwiseKernels } from './elementwise.js';
 import { hostKernel, type Kernel } from './kernel.js';
 import { matmulKernels } from './matmul.js';
 import { optimizerKernels } from './optimizer.js';
-import { maxPool, maxPoolGrad } from './pooling.js';
+import { poolingKernels } from './pooling.js';
 import { randomKernels } from './random.js';
 import { reductionKernels } from './reduction.js';
 
@@ -22,8 +22,7 @@ export const ownKernels: readonly Kernel[] = [
   ...optimizerKernels,
   ...matmulKernels,
   ...convolutionKernels,
-  maxPool,
-  maxPoolGrad,
+  ...poolingKernels,
 ];
 
 /** Kernels of core's ops, which tfjs doesn't know. */

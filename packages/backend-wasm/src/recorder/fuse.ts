@@ -1,11 +1,6 @@
+import type { Epilogue } from '../kernels/epilogues.js';
 import type { KernelName } from '../module/kernels.js';
 import type { Command, LaunchCommand } from './trace.js';
-
-/** A kernel that can end with a relu of what it computes: which of its integers holds its flags, and the flag. */
-export interface Epilogue {
-  readonly flags: number;
-  readonly relu: number;
-}
 
 /**
  * Moves each relu into the product or convolution before it, where nothing else looks at what is between them. The bits

@@ -2,7 +2,9 @@ import type { NdArray, Plan } from '@tenon-ml/core';
 import { engine, type Tensor, type TensorInfo } from '@tensorflow/tfjs-core';
 import type { EngineBackend } from '../engine_backend.js';
 import { type Entry, viewOf } from '../entry.js';
+import { epilogues } from '../kernels/epilogues.js';
 import { type BufferInfo, CommandList, type Location } from './command_list.js';
+import { fuseRelus } from './fuse.js';
 import { layOut, lifetimesOf, type Schedule, scheduleOf } from './schedule.js';
 import type { Buffer, Command, Place, Trace } from './trace.js';
 
@@ -40,10 +42,8 @@ export class EnginePlan implements Plan {
   constructor(backend: EngineBackend, trace: Trace, inputs: readonly PlanInput[], outputs: readonly Place[]) {
     this.#backend = backend;
     this.#outputs = outputs;
-    const schedule = scheduleOf(
-      trace,
-      outputs.map(({ buffer }) => buffer),
-    );
+    const outputBuffers = outputs.map(({ buffer }) => buffer);
+    const schedule = scheduleOf(trace, outputBuffers);
     const buffers: Buffer[] = [...trace.buffers];
     const slots: Slot[] = [];
     const slotOf = new Map<number, number>();
@@ -72,7 +72,7 @@ export class EnginePlan implements Plan {
     });
     this.#slots = slots;
 
-    const each = [...schedule.each, ...copies];
+    const each = [...fuseRelus(schedule.each, outputBuffers, epilogues), ...copies];
     const elsewhere = (buffer: number): boolean => schedule.constants.has(buffer) || slotOf.has(buffer);
     const bytesOf = (buffer: number): number => buffers[buffer].bytes;
     const layout = layOut(lifetimesOf(each, elsewhere, bytesOf, fromHost));
