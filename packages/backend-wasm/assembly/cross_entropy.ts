@@ -1,4 +1,4 @@
-import { exponential, lanesSum, loadTail, logarithm, lowerHalf, splat, storeTail, upperHalf } from './math';
+import { exponential, lanesSum, loadTail, logarithm, logarithmOfOnePlus, lowerHalf, splat, storeTail, upperHalf } from './math';
 
 // Softmax and its cross-entropy, by rows of `count` elements.
 
@@ -138,5 +138,36 @@ export function softmaxCrossEntropyGrad(args: usize, begin: i32, end: i32): void
     for (; i < bytes; i += 4) {
       store<f32>(to + i, slope * (load<f32>(to + i) * factor - load<f32>(t + i)));
     }
+  }
+}
+
+/** A row of so many words for each int32, `off` but for `on` where the int32 says: [indices, out, rows, count, rows a part, on, off]. */
+export function oneHot(args: usize, begin: i32, end: i32): void {
+  const indices = <usize>load<u32>(args);
+  const out = <usize>load<u32>(args, 4);
+  const count = load<i32>(args, 12);
+  const rowsPerPart = load<i32>(args, 16);
+  const on = load<i32>(args, 20);
+  const off = load<i32>(args, 24);
+  const last = min(load<i32>(args, 8), end * rowsPerPart);
+  for (let row = begin * rowsPerPart; row < last; row++) {
+    const index = load<i32>(indices + (<usize>row << 2));
+    const to = out + (<usize>(row * count) << 2);
+    for (let i = 0; i < count; i++) store<i32>(to + (<usize>i << 2), i == index ? on : off);
+  }
+}
+
+/** max(x, 0) − x·t + log(1 + e^−|x|): [logits, target, out, elements, chunk], as in elementwise.ts. */
+export function sigmoidCrossEntropy(args: usize, begin: i32, end: i32): void {
+  const logits = <usize>load<u32>(args);
+  const target = <usize>load<u32>(args, 4);
+  const out = <usize>load<u32>(args, 8);
+  const chunk = load<i32>(args, 16);
+  const last = <usize>min(load<i32>(args, 12), end * chunk) << 2;
+  for (let at = <usize>(begin * chunk) << 2; at < last; at += 16) {
+    const x = v128.load(logits + at);
+    const linear = f32x4.sub(f32x4.max(x, splat(0)), f32x4.mul(x, v128.load(target + at)));
+    const e = exponential(f32x4.neg(f32x4.abs(x)));
+    v128.store(out + at, f32x4.add(linear, logarithmOfOnePlus(e)));
   }
 }

@@ -8,6 +8,7 @@ export * from './convolution_gradients';
 export * from './cross_entropy';
 export * from './elementwise';
 export * from './gemm';
+export * from './normalization';
 export * from './optimizer';
 export * from './random';
 export * from './pooling';

@@ -1,7 +1,7 @@
 import { wasm } from '@tenon-ml/backend-wasm';
 import { type Backend, createKey, type NdArray, sizeOf, withBackend } from '@tenon-ml/core';
 import { cpu, expectClose, type OpFamily } from '@tenon-ml/testkit';
-import { engine, type NamedAttrMap, type NamedTensorMap, type Tensor } from '@tensorflow/tfjs-core';
+import { engine, type NamedAttrMap, type NamedTensorMap, type Tensor, tidy } from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll } from 'vitest';
 
 /** The two sides of a comparison: ours, and tfjs-backend-cpu as the reference. Started for the tests of a file. */
@@ -50,6 +50,31 @@ export function runKernelForAll(backend: Backend, { kernel, inputs, attrs = {} }
     });
     for (const tensor of [...Object.values(tensors), ...results]) tensor.dispose();
     return arrays;
+  });
+}
+
+/** What core says a kernel of its own means: an op's one output, or a primitive's. */
+export function runDefinition(
+  backend: Backend,
+  definition: { readonly reference?: (inputs: never, attrs: never) => Tensor | readonly Tensor[] },
+  { inputs, attrs = {} }: Omit<Call, 'kernel'>,
+): NdArray[] {
+  return withBackend(backend, () => {
+    const results = tidy(() => {
+      const tensors: NamedTensorMap = {};
+      for (const [name, input] of Object.entries(inputs)) {
+        if (!input) continue;
+        const { data, shape, dtype } = input;
+        tensors[name] = engine().makeTensor(data as Float32Array, [...shape], dtype as 'float32');
+      }
+      return [definition.reference?.(tensors as never, attrs as never) ?? []].flat() as Tensor[];
+    });
+    return results.map((tensor): NdArray => {
+      const { dtype, shape } = tensor;
+      const array = { dtype: dtype as 'float32', shape, data: tensor.dataSync().slice() as Float32Array };
+      tensor.dispose();
+      return array;
+    });
   });
 }
 

@@ -1,6 +1,6 @@
-import { Softmax, type SoftmaxAttrs, util } from '@tensorflow/tfjs-core';
-import { HEAVY } from './elementwise.js';
-import { defineKernel, type Kernel } from './kernel.js';
+import { OneHot, type OneHotAttrs, Softmax, type SoftmaxAttrs, util } from '@tensorflow/tfjs-core';
+import { HEAVY, LIGHT } from './elementwise.js';
+import { defineKernel, floatBits, type Kernel } from './kernel.js';
 
 /** Rows of `count` elements that make a part. */
 function rowsOf(count: number): number {
@@ -56,4 +56,44 @@ const softmaxCrossEntropyGrad = defineKernel(
   },
 );
 
-export const crossEntropyKernels: readonly Kernel[] = [softmax, softmaxCrossEntropy, softmaxCrossEntropyGrad];
+/** core's op: max(x, 0) − x·t + log(1 + e^−|x|) of logits and targets of one shape. */
+const sigmoidCrossEntropy = defineKernel('SigmoidCrossEntropy', ({ inputs: { logits, target }, engine }) => {
+  const alike = util.arraysEqual(logits.shape, target.shape);
+  if (!alike || logits.dtype !== 'float32' || target.dtype !== 'float32') return undefined;
+  const out = engine.allocate(logits.shape, 'float32');
+  const size = util.sizeFromShape(logits.shape);
+  engine.launch(
+    'sigmoidCrossEntropy',
+    Math.ceil(size / HEAVY),
+    [engine.block(logits), engine.block(target)],
+    [engine.block(out)],
+    [size, HEAVY],
+  );
+  return out;
+});
+
+/** For each int32 a row of `depth` numbers, `offValue` but for `onValue` in the place that it names, if there is one. */
+const oneHot = defineKernel<OneHotAttrs>(OneHot, ({ inputs: { indices }, attrs, engine }) => {
+  const { depth, onValue, offValue, dtype = 'int32' } = attrs;
+  if (indices.dtype !== 'int32' || (dtype !== 'float32' && dtype !== 'int32')) return undefined;
+  const out = engine.allocate([...indices.shape, depth], dtype);
+  const rows = util.sizeFromShape(indices.shape);
+  const perPart = Math.max(1, Math.floor(LIGHT / Math.max(1, depth)));
+  const bits = dtype === 'float32' ? floatBits : Math.trunc;
+  engine.launch(
+    'oneHot',
+    Math.ceil(rows / perPart),
+    [engine.block(indices)],
+    [engine.block(out)],
+    [rows, depth, perPart, bits(onValue), bits(offValue)],
+  );
+  return out;
+});
+
+export const crossEntropyKernels: readonly Kernel[] = [
+  softmax,
+  softmaxCrossEntropy,
+  softmaxCrossEntropyGrad,
+  sigmoidCrossEntropy,
+  oneHot,
+];

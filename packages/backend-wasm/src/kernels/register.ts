@@ -7,6 +7,7 @@ import { crossEntropyKernels } from './cross_entropy.js';
 import { elementwiseKernels } from './elementwise.js';
 import { hostKernel, type Kernel } from './kernel.js';
 import { matmulKernels } from './matmul.js';
+import { normalizationKernels } from './normalization.js';
 import { optimizerKernels } from './optimizer.js';
 import { poolingKernels } from './pooling.js';
 import { randomKernels } from './random.js';
@@ -19,6 +20,7 @@ export const ownKernels: readonly Kernel[] = [
   ...activationKernels,
   ...reductionKernels,
   ...crossEntropyKernels,
+  ...normalizationKernels,
   ...optimizerKernels,
   ...matmulKernels,
   ...convolutionKernels,
