@@ -9,4 +9,5 @@ export {
 } from './csv.js';
 export * from './dataset.js';
 export { fromArrays, fromExamples, fromGenerator, type GeneratorOptions } from './sources.js';
+export * from './text.js';
 export * from './transforms.js';

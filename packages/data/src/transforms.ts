@@ -11,6 +11,7 @@ import {
   type TransformationSpec,
 } from '@tenon-ml/core';
 import type { Dataset, Example } from './dataset.js';
+import { charactersDefinition } from './text.js';
 
 /** A transform that has to be fitted before it is applied. */
 export type FittableTransform = Transform & Required<Pick<Transform, 'fit'>>;
@@ -134,7 +135,11 @@ export const rescaleDefinition = defineTransform({
 });
 
 /** All transforms of this package, for `loadModel`: `createRegistry(layers, transforms)`. */
-export const transforms: Registry = createRegistry(normalizeDefinition, rescaleDefinition);
+export const transforms: Registry = createRegistry(
+  normalizeDefinition,
+  rescaleDefinition,
+  charactersDefinition,
+);
 
 function fittedNormalize(
   per: 'feature' | 'all',

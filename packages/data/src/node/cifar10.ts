@@ -14,8 +14,8 @@ import {
 import type { Dataset, DatasetInfo } from '../dataset.js';
 import { fromArrays } from '../sources.js';
 import { readArchive } from './archive.js';
-import { cacheFolder } from './cache.js';
-import { type DownloadOptions, downloadFile, isIntact } from './download.js';
+import { cachedDownload } from './cache.js';
+import type { DownloadOptions } from './download.js';
 
 export interface Cifar10Options extends Pick<DownloadOptions, 'onProgress' | 'signal'> {
   /**
@@ -162,14 +162,10 @@ function examplesOf({ pixels, labels }: Part): { input: NdArray<'uint8'>; target
 
 /** The folder of the files, or the archive: the one that was given, the one in the cache, or a fresh download. */
 async function locate(options: Cifar10Options): Promise<{ path: string; isFolder: boolean }> {
-  const { path, cache = cacheFolder(), url = official.url, onProgress, signal } = options;
+  const { path, url = official.url, ...rest } = options;
   if (path === undefined) {
-    const file = join(cache, ARCHIVE);
     const { checksum } = official;
-    if (!(await isIntact(file, checksum))) {
-      await downloadFile(url, { path: file, checksum, onProgress, signal });
-    }
-    return { path: file, isFolder: false };
+    return { path: await cachedDownload(url, { ...rest, name: ARCHIVE, checksum }), isFolder: false };
   }
   const kind = await kindOf(path);
   if (kind !== 'folder') return { path, isFolder: false };
