@@ -2,7 +2,7 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { backendNames } from './backends.js';
 import { doctor, formatDoctor } from './commands/doctor.js';
 import { evaluate } from './commands/evaluate.js';
-import { type FilePrediction, predict } from './commands/predict.js';
+import { type FilePrediction, predict, type TextPrediction } from './commands/predict.js';
 import { quickstart } from './commands/quickstart.js';
 import { serve } from './commands/serve.js';
 import { printTrained, resume, train } from './commands/train.js';
@@ -83,12 +83,16 @@ function build(output: Output, exit: (code: number) => void): Command {
     },
   );
 
-  withBackend(add('predict <run> <file...>', 'predict the examples in JSON or CSV files'), 'auto').action(
-    async (run, files, flags) => {
+  withBackend(add('predict <run> [file...]', 'predict the examples in files, or write text'), 'auto')
+    .option('--prompt <text>', 'what a text begins with (a model that writes text; or a .txt file)')
+    .option('--length <number>', 'how many characters it writes (default: 200)', parseCount)
+    .option('--temperature <number>', '0: the likeliest each time; above 1: wilder (default: 1)', parseNumber)
+    .option('--top-k <number>', 'draw from so many of the likeliest characters (default: all)', parseCount)
+    .option('--seed <number>', 'one seed, one text (default: 0)', parseCount)
+    .action(async (run, files, flags) => {
       const predictions = await predict(run, files, flags);
       output.result({ predictions }, predictions.map(describePrediction).join('\n'));
-    },
-  );
+    });
 
   add('recipes', 'list the recipes').action(() => {
     const list = Object.values(recipes).map(({ name, description, options }) => ({
@@ -121,7 +125,8 @@ function build(output: Output, exit: (code: number) => void): Command {
   return program;
 }
 
-function describePrediction(prediction: FilePrediction): string {
+function describePrediction(prediction: FilePrediction | TextPrediction): string {
+  if ('text' in prediction) return prediction.prompt + prediction.text;
   const { file } = prediction;
   if ('outputs' in prediction) return `${file}: ${JSON.stringify(prediction.outputs)}`;
   const { predictions } = prediction;
@@ -137,6 +142,12 @@ function parseCount(text: string): number {
   const value = Number(text);
   if (Number.isSafeInteger(value) && value >= 0 && text.trim() !== '') return value;
   throw new InvalidArgumentError('Expected an integer of at least 0.');
+}
+
+function parseNumber(text: string): number {
+  const value = Number(text);
+  if (Number.isFinite(value) && value >= 0 && text.trim() !== '') return value;
+  throw new InvalidArgumentError('Expected a number of at least 0.');
 }
 
 function collect(value: string, previous: readonly string[]): string[] {
