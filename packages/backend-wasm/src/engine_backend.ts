@@ -84,6 +84,12 @@ export class EngineBackend extends MathBackendCPU implements Engine {
     return { dataId: tensor.dataId, shape: shape as number[], dtype };
   }
 
+  holds(tensor: TensorInfo, least: number, most: number): boolean {
+    const values = this.block(tensor).values as Int32Array;
+    for (let i = 0; i < values.length; i++) if (values[i] < least || values[i] > most) return false;
+    return true;
+  }
+
   launch(
     kernel: KernelName,
     parts: number,

@@ -1,8 +1,8 @@
 import { wasm } from '@tenon-ml/backend-wasm';
-import { type Backend, createKey, type NdArray, sizeOf, withBackend } from '@tenon-ml/core';
+import { type Backend, createKey, type NdArray, sameBits, sizeOf, withBackend } from '@tenon-ml/core';
 import { cpu, expectClose, type OpFamily } from '@tenon-ml/testkit';
 import { engine, type NamedAttrMap, type NamedTensorMap, type Tensor, tidy } from '@tensorflow/tfjs-core';
-import { afterAll, beforeAll } from 'vitest';
+import { afterAll, beforeAll, expect } from 'vitest';
 
 /** The two sides of a comparison: ours, and tfjs-backend-cpu as the reference. Started for the tests of a file. */
 export function backendPair(): { readonly ours: Backend; readonly reference: Backend } {
@@ -46,7 +46,9 @@ export function runKernelForAll(backend: Backend, { kernel, inputs, attrs = {} }
     const results = Array.isArray(result) ? result : [result as Tensor];
     const arrays = results.map((tensor): NdArray => {
       const { dtype, shape } = tensor;
-      return { dtype: dtype as 'float32', shape, data: tensor.dataSync().slice() };
+      // Of nothing, tfjs-backend-cpu may give a plain array.
+      const data = tensor.size === 0 ? typedArray(dtype) : tensor.dataSync().slice();
+      return { dtype: dtype as 'float32', shape, data };
     });
     for (const tensor of [...Object.values(tensors), ...results]) tensor.dispose();
     return arrays;
@@ -76,6 +78,19 @@ export function runDefinition(
       return array;
     });
   });
+}
+
+function typedArray(dtype: string): Float32Array {
+  return (
+    dtype === 'int32' ? new Int32Array(0) : dtype === 'bool' ? new Uint8Array(0) : new Float32Array(0)
+  ) as Float32Array;
+}
+
+/** Throws unless shapes, dtypes and bits are equal. (`toEqual` alone takes seconds for large arrays.) */
+export function expectBits(actual: readonly NdArray[], expected: readonly NdArray[]): void {
+  const equal = actual.length === expected.length && actual.every((array, i) => sameBits(array, expected[i]));
+  if (!equal) expect(actual).toEqual(expected);
+  expect(equal).toBe(true);
 }
 
 export interface Agreement {

@@ -22,6 +22,11 @@ export interface Engine {
   /** The same data under another shape (and dtype, of the same width). */
   alias(tensor: TensorInfo, shape: readonly number[], dtype?: DataType): TensorInfo;
   /**
+   * Whether all of an int32 input lies between two bounds, in this call. It is there to refuse calls by, as
+   * tfjs-backend-cpu does, and for nothing else: replays of the call don't ask again.
+   */
+  holds(tensor: TensorInfo, least: number, most: number): boolean;
+  /**
    * Runs a kernel of the module on its parts 0 to `parts` − 1. Its words are the pointers of the inputs (0 for null),
    * those of the outputs, and the integers. An output that is also read stands among the inputs too. Where `parts` is 0,
    * nothing happens.

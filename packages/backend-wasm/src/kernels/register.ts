@@ -5,10 +5,13 @@ import { choose } from './choose.js';
 import { convolutionKernels } from './convolution.js';
 import { crossEntropyKernels } from './cross_entropy.js';
 import { elementwiseKernels } from './elementwise.js';
+import { gatherKernels } from './gather.js';
 import { hostKernel, type Kernel } from './kernel.js';
 import { matmulKernels } from './matmul.js';
+import { movementKernels } from './movement.js';
 import { normalizationKernels } from './normalization.js';
 import { optimizerKernels } from './optimizer.js';
+import { paddingKernels } from './padding.js';
 import { poolingKernels } from './pooling.js';
 import { randomKernels } from './random.js';
 import { reductionKernels } from './reduction.js';
@@ -25,6 +28,9 @@ export const ownKernels: readonly Kernel[] = [
   ...matmulKernels,
   ...convolutionKernels,
   ...poolingKernels,
+  ...movementKernels,
+  ...gatherKernels,
+  ...paddingKernels,
 ];
 
 /** Kernels of core's ops, which tfjs doesn't know. */
