@@ -126,7 +126,9 @@ test('UnsortedSegmentSum is the reference', () => {
 
 /** Which NaN a sum is, is the processor's matter: here all are the same. */
 function withOneNaN(values: NdArray['data']): NdArray {
-  const data = Float32Array.from(values as Float32Array, (value) => (Number.isNaN(value) ? Number.NaN : value));
+  const data = Float32Array.from(values as Float32Array, (value) =>
+    Number.isNaN(value) ? Number.NaN : value,
+  );
   return { dtype: 'float32', shape: [data.length], data };
 }
 
