@@ -21,11 +21,19 @@ import {
   dense,
   denseDefinition,
   dropout,
+  type EmbeddingParams,
+  embedding,
   flatten,
+  gelu,
+  type LstmParams,
+  lstm,
   maxPool2d,
+  multiHeadAttention,
   relu,
   residual,
+  resnetBlock,
   sequential,
+  transformerBlock,
 } from '../src/index.js';
 
 type Kernel = { readonly kernel: Leaf };
@@ -50,6 +58,18 @@ const withoutScale = batchNorm({ scale: false });
 expectTypeOf<keyof ParamsOf<typeof withoutScale>>().toEqualTypeOf<'bias'>();
 const plain = batchNorm({ scale: false, bias: false });
 expectTypeOf<keyof ParamsOf<typeof plain>>().toEqualTypeOf<never>();
+
+expectTypeOf(embedding(10, 4)).toEqualTypeOf<Layer<EmbeddingParams, None>>();
+expectTypeOf(lstm(3)).toEqualTypeOf<Layer<LstmParams, None>>();
+expectTypeOf<
+  ParamsOf<ReturnType<typeof transformerBlock>>['attention']['qkv']
+>().toEqualTypeOf<KernelAndBias>();
+expectTypeOf<StateOf<ReturnType<typeof resnetBlock>>['norm2']>().toEqualTypeOf<BatchNormState>();
+expectTypeOf(gelu()).toEqualTypeOf<StatelessLayer>();
+expectTypeOf(transformerBlock({ heads: 2 })).toExtend<ChildLayer>();
+expectTypeOf(resnetBlock(2)).toExtend<ChildLayer>();
+// @ts-expect-error attention has a number of heads
+multiHeadAttention({});
 
 // What init and apply take and give follows from them.
 type DenseInit = ReturnType<Layer<KernelAndBias, None>['init']>;
