@@ -3,6 +3,8 @@ import { ACCUMULATE, tile4, tile8 } from './tile';
 
 /** Bytes of a panel of the kernel that pass at a time: they stay in a first-level cache, beside rows of x. */
 const PANEL_BYTES: i32 = 24576;
+/** Bytes of the panels that pass over four positions before the next four: they stay in a second-level cache. */
+const GROUP_BYTES: i32 = 98304;
 
 /**
  * Images into frames with zeros around; or, with `crop`, the middle of frames into images.
@@ -85,31 +87,36 @@ export function convolve(args: usize, begin: i32, end: i32): void {
       <usize>load<u32>(args, 36),
       <usize>load<u32>(args, 40),
     );
-    // Rows of the window that fit the cache, all positions of the part: then the next rows.
+    // Rows of the window that fit the first cache, panels that fit the second; all positions of the part for them.
     for (let o = 0; o < outer; o += atOnce) {
       const outers = min(atOnce, outer - o);
       const done = o + outers == outer;
       const mode = (o > 0 ? ACCUMULATE : 0) | (done ? flags : 0);
       const shift = <usize>o * outerStride;
-      for (let output = 0; output < outputs; output += 8) {
-        const b = panels + <usize>(output >> 3) * panelBytes + ((<usize>(o * run)) << 5);
-        const width = min(8, outputs - output);
-        const panelBias = bias && done ? bias + (<usize>output << 2) : 0;
+      const group = max(1, GROUP_BYTES / max(1, (outers * run) << 5)) << 3;
+      for (let start = 0; start < outputs; start += group) {
+        const stop = min(start + group, outputs);
         let at = table;
-        let c0 = y + <usize>first * outRow + (<usize>output << 2);
         for (let position = first; position < last; position += 4) {
           const p0 = <usize>load<u32>(at) + shift;
           const p1 = <usize>load<u32>(at, 4) + shift;
           const p2 = <usize>load<u32>(at, 8) + shift;
           const p3 = <usize>load<u32>(at, 12) + shift;
           const missing = position + 4 - last;
-          const c1 = c0 + (missing > 2 ? 0 : outRow);
-          const c2 = c1 + (missing > 1 ? 0 : outRow);
-          const c3 = c2 + (missing > 0 ? 0 : outRow);
-          if (width > 4) tile8(p0, p1, p2, p3, 4, outers, inner, length, innerSkip, outerSkip, b, 32, c0, c1, c2, c3, width, mode, panelBias);
-          else tile4(p0, p1, p2, p3, 4, outers, inner, length, innerSkip, outerSkip, b, 32, c0, c1, c2, c3, width, mode, panelBias);
+          let b = panels + <usize>(start >> 3) * panelBytes + ((<usize>(o * run)) << 5);
+          let c0 = y + <usize>position * outRow + (<usize>start << 2);
+          for (let output = start; output < stop; output += 8) {
+            const c1 = c0 + (missing > 2 ? 0 : outRow);
+            const c2 = c1 + (missing > 1 ? 0 : outRow);
+            const c3 = c2 + (missing > 0 ? 0 : outRow);
+            const width = min(8, outputs - output);
+            const panelBias = bias && done ? bias + (<usize>output << 2) : 0;
+            if (width > 4) tile8(p0, p1, p2, p3, 4, outers, inner, length, innerSkip, outerSkip, b, 32, c0, c1, c2, c3, width, mode, panelBias);
+            else tile4(p0, p1, p2, p3, 4, outers, inner, length, innerSkip, outerSkip, b, 32, c0, c1, c2, c3, width, mode, panelBias);
+            b += panelBytes;
+            c0 += 32;
+          }
           at += 16;
-          c0 += outRow << 2;
         }
       }
     }

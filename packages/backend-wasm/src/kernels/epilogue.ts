@@ -5,7 +5,6 @@ import { defineKernel, hostKernel, type Kernel, type KernelCall } from './kernel
 
 interface FusedAttrs {
   activation?: string;
-  dataFormat?: string;
   leakyreluAlpha?: number;
 }
 
@@ -27,8 +26,6 @@ export function defineFusedKernel<A extends FusedAttrs>(
     const inputs = call.inputs as KernelCall<A>['inputs'];
     const attrs = call.attrs as unknown as A;
     const backend = call.backend as EngineBackend;
-    // What runs along the channels lies along another axis there.
-    if (attrs.dataFormat === 'NCHW') return hostKernel(kernelName, cpuKernel(kernelName)).kernelFunc(call);
     const { bias } = inputs;
     const activation = attrs.activation ?? 'linear';
     const columns = columnsOf(inputs, attrs);
