@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { chmod, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { requires } from '@tenon-ml/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Ended, filesIn, fixtures, lastJson, outcome, program, runNode, tenon } from './tenon.js';
@@ -125,6 +126,63 @@ describe('data', () => {
       '--json',
     ]);
     expectError(ended, 'NOT_FOUND', /none\.csv/);
+  });
+});
+
+describe('CIFAR-10', () => {
+  const bytes = 30_730_000;
+  const names = [1, 2, 3, 4, 5].map((n) => `data_batch_${n}.bin`).concat('test_batch.bin');
+  /** The files of black airplanes, sparse on the disk; `change` damages them. */
+  const train = async (name: string, change: (path: string) => Promise<void>): Promise<Ended> => {
+    const path = join(folder, name);
+    await mkdir(path);
+    for (const file of names) {
+      await writeFile(join(path, file), '');
+      await truncate(join(path, file), bytes);
+    }
+    await change(path);
+    const out = join(folder, `${name}-run`);
+    const ended = await tenon(['train', 'cifar10-cnn', '--data', path, '--out', out, '--json']);
+    expect(await filesIn(out)).toEqual([]);
+    return ended;
+  };
+
+  test('a file that is cut off: how long it is, and the record that it ends in', async () => {
+    const ended = await train('cut', (path) => truncate(join(path, 'data_batch_3.bin'), 20_000_000));
+    expectError(
+      ended,
+      'DATA_INVALID',
+      /data_batch_3\.bin: expected 30730000 bytes.*got 20000000 bytes, which end within record 6508\. .*copy or download it again\.$/,
+    );
+  });
+
+  test('a label of 17: the file and the record', async () => {
+    const ended = await train('label17', async (path) => {
+      const handle = await open(join(path, 'data_batch_1.bin'), 'r+');
+      await handle.write(Uint8Array.of(17), 0, 1, 1234 * 3073);
+      await handle.close();
+    });
+    expectError(
+      ended,
+      'DATA_INVALID',
+      /data_batch_1\.bin, record 1234: expected a label from 0 to 9.*got 17/,
+    );
+  });
+
+  test('a file that is missing, and an archive that is none', async () => {
+    const ended = await train('lacking', (path) => rm(join(path, 'test_batch.bin')));
+    expectError(
+      ended,
+      'NOT_FOUND',
+      /test_batch\.bin: this file of CIFAR-10 is missing\. .*cifar-10-binary\.tar\.gz/,
+    );
+    const archive = join(folder, 'half.tar.gz');
+    await writeFile(archive, gzipSync(Buffer.alloc(100_000, 1)).subarray(0, 60));
+    expectError(
+      await tenon(['train', 'cifar10-cnn', '--data', archive, '--json']),
+      'DATA_INVALID',
+      /half\.tar\.gz: expected a whole \.tar\.gz archive, got one that can't be unpacked/,
+    );
   });
 });
 
