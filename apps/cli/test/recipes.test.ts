@@ -7,6 +7,9 @@ import { type Batch, resolveOptions } from '@tenon-ml/train';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { main, recipes } from '../src/index.js';
 
+// What a test that timed out still prints would come among the next one's output.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
+
 const shared = join(import.meta.dirname, '../../../../shared/data');
 const images = join(shared, 'cifar-10-batches-bin');
 
