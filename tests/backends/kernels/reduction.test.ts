@@ -1,7 +1,8 @@
-import { Max, Mean, Min, Softmax, Sum } from '@tensorflow/tfjs-core';
+import { ArgMax, ArgMin, Max, Mean, Min, Softmax, Sum } from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { backendPair, expectAgreement, randomArray, runKernel } from './reference.js';
+import { inPieces, mostParts } from './parts.js';
+import { backendPair, expectAgreement, randomArray, runKernel, runKernelForAll } from './reference.js';
 
 const { ours, reference } = backendPair();
 
@@ -105,6 +106,62 @@ test('long sums, over rows and over columns, are those of float64', () => {
     const call = { kernel: Sum, inputs: { x }, attrs: { axis, keepDims: false } };
     const reduction = axis.reduce((count, i) => count * shape[i], 1);
     expectAgreement(runKernel(ours, call), runKernel(reference, call), { op: 'sum', reduction });
+  }
+});
+
+test.each([
+  { kernel: Max, name: 'reductionIndices' },
+  { kernel: Min, name: 'axis' },
+])('$kernel is the reference over any axes', ({ kernel, name }) => {
+  fc.assert(
+    fc.property(reductions, fc.nat(), fc.boolean(), ({ shape, axis }, seed, special) => {
+      if (shape.includes(0)) return;
+      const inputs = { x: randomArray(seed, shape, special) };
+      const call = { kernel, inputs, attrs: { [name]: axis, keepDims: false } };
+      const positive = ({ shape: left, data }: ReturnType<typeof runKernel>) => [
+        left,
+        Array.from(data as Float32Array, (value) => value + 0),
+      ];
+      expect(positive(runKernel(ours, call))).toEqual(positive(runKernel(reference, call)));
+    }),
+  );
+});
+
+test.each([ArgMax, ArgMin])('%s is the reference along any axis, ties and NaN too', (kernel) => {
+  const cases = fc.record({
+    shape: fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 4 }),
+    axis: fc.nat(),
+    special: fc.boolean(),
+    seed: fc.nat(),
+  });
+  fc.assert(
+    fc.property(cases, ({ shape, axis, special, seed }) => {
+      const x = randomArray(seed, shape, special);
+      x.data.forEach((value, i) => {
+        x.data[i] = Math.round(value);
+      });
+      const call = { kernel, inputs: { x }, attrs: { axis: axis % shape.length } };
+      const [result] = runKernelForAll(ours, call);
+      expect(result.dtype).toBe('int32');
+      expect([result]).toEqual(runKernelForAll(reference, call));
+    }),
+  );
+});
+
+test('cut in any way they give the same bits', () => {
+  for (const { kernel, shape, attrs } of [
+    { kernel: Sum, shape: [200_003], attrs: { axis: [0] } },
+    { kernel: Sum, shape: [9000, 11], attrs: { axis: [0] } },
+    { kernel: Mean, shape: [40, 700, 5], attrs: { axis: [1] } },
+    { kernel: Max, shape: [9000, 11], attrs: { reductionIndices: [0] } },
+    { kernel: Min, shape: [200_003], attrs: { axis: [0] } },
+    { kernel: ArgMax, shape: [5000, 23], attrs: { axis: 1 } },
+  ]) {
+    const x = randomArray(3, shape);
+    const run = () => runKernelForAll(ours, { kernel, inputs: { x }, attrs: { ...attrs, keepDims: false } });
+    expect(mostParts(ours, run)).toBeGreaterThan(2);
+    const whole = run();
+    for (const length of [1, 2]) expect(inPieces(ours, length, run)).toEqual(whole);
   }
 });
 

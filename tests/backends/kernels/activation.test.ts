@@ -1,0 +1,75 @@
+import {
+  geluElementsDefinition,
+  geluGradDefinition,
+  reluGradDefinition,
+  sigmoidGradDefinition,
+  tanhGradDefinition,
+} from '@tenon-ml/core';
+import { EluGrad } from '@tensorflow/tfjs-core';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import {
+  backendPair,
+  expectAgreement,
+  randomArray,
+  runDefinition,
+  runKernel,
+  runKernelForAll,
+} from './reference.js';
+
+const { ours, reference } = backendPair();
+const shapes = fc.array(fc.nat({ max: 6 }), { maxLength: 3 });
+
+test.each([true, false])('Gelu and its gradient are the definitions, approximate: %s', (approximate) => {
+  fc.assert(
+    fc.property(shapes, fc.nat(), fc.constantFrom(0.1, 1, 5), (shape, seed, size) => {
+      const x = randomArray(seed, shape);
+      x.data.forEach((value, i) => {
+        x.data[i] = value * size;
+      });
+      const attrs = { approximate };
+      const forward = { kernel: 'Gelu', inputs: { x }, attrs };
+      const backward = { kernel: 'GeluGrad', inputs: { dy: randomArray(seed + 1, shape), x }, attrs };
+      const [y] = runDefinition(reference, geluElementsDefinition, forward);
+      const [dx] = runDefinition(reference, geluGradDefinition, backward);
+      // tfjs-backend-cpu's erf is off by up to 1.5e-7 by itself.
+      expectAgreement(runKernel(ours, forward), y, { op: 'transcendental', reduction: 4 });
+      expectAgreement(runKernelForAll(ours, backward)[0], dx, { op: 'transcendental', reduction: 16 });
+    }),
+  );
+});
+
+test('Gelu is 0 far below, and x far above', () => {
+  const x = { dtype: 'float32' as const, shape: [4], data: Float32Array.of(-50, -1e30, 50, 1e30) };
+  for (const approximate of [true, false]) {
+    const { data } = runKernel(ours, { kernel: 'Gelu', inputs: { x }, attrs: { approximate } });
+    expect(Array.from(data, (value) => Number(value) + 0)).toEqual([0, 0, 50, Math.fround(1e30)]);
+  }
+});
+
+test.each([
+  { kernel: 'ReluGrad', definition: reluGradDefinition },
+  { kernel: 'SigmoidGrad', definition: sigmoidGradDefinition },
+  { kernel: 'TanhGrad', definition: tanhGradDefinition },
+])('$kernel is the definition', ({ kernel, definition }) => {
+  fc.assert(
+    fc.property(shapes, fc.nat(), fc.boolean(), (shape, seed, special) => {
+      const call = {
+        kernel,
+        inputs: { dy: randomArray(seed, shape), y: randomArray(seed + 1, shape, special) },
+      };
+      const [expected] = runDefinition(reference, definition, call);
+      expectAgreement(runKernelForAll(ours, call)[0], expected, { op: 'elementwise' });
+    }),
+  );
+});
+
+test('EluGrad is the reference', () => {
+  fc.assert(
+    fc.property(shapes, fc.nat(), fc.boolean(), (shape, seed, special) => {
+      const inputs = { dy: randomArray(seed, shape), y: randomArray(seed + 1, shape, special) };
+      const call = { kernel: EluGrad, inputs };
+      expectAgreement(runKernel(ours, call), runKernel(reference, call), { op: 'elementwise' });
+    }),
+  );
+});
