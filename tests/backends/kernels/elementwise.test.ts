@@ -111,7 +111,8 @@ test('Cast widens int32 and bool to the same numbers', () => {
   ] as const) {
     const [result] = runKernelForAll(ours, { kernel: Cast, inputs: { x }, attrs: { dtype } });
     expect(result.dtype).toBe(dtype);
-    const converted = dtype === 'int32' ? Int32Array.from(x.data) : Float32Array.from(x.data as Int32Array);
+    const converted =
+      dtype === 'int32' ? Int32Array.from(x.data as Uint8Array) : Float32Array.from(x.data as Int32Array);
     expect(result.data).toEqual(converted);
   }
 });
