@@ -3,9 +3,12 @@
     python tests/parity/keras_cifar10.py --data ../shared/data/cifar-10-batches-bin --seed 0
 
 45,000 of the 50,000 training images train, 5,000 are held out (drawn by the seed, equally many of each class), pixels
-divided by 255; Adam 1e-3, batch 32, 10 epochs, cross-entropy on logits; the weights of the epoch with the best accuracy on
-the held-out images are put back, and the 10,000 test images are looked at once. Prints one line of JSON. Needs
-tensorflow-cpu 2.21 (Keras 3.15).
+divided by 255; Adam 1e-3, batch 32, 10 epochs, another order in each, cross-entropy on logits; the weights of the epoch
+with the best accuracy on the held-out images are put back, and the 10,000 test images are looked at once. Prints one
+line of JSON. Needs tensorflow-cpu 2.21 (Keras 3.15).
+
+The order is drawn here: where a global seed is set, fit(shuffle=True) repeats one and the same order in every epoch, since
+each epoch starts the random op of its input pipeline afresh. (That costs 0.02 of test accuracy on this network.)
 """
 
 import argparse
@@ -75,29 +78,27 @@ model.compile(
 )
 
 
-class KeepBest(keras.callbacks.Callback):
-    """The weights of the epoch with the best accuracy on the held-out images, the first of equals."""
-
-    accuracy, weights, epoch = -1.0, None, -1
-
-    def on_epoch_end(self, epoch, logs=None):
-        if logs["val_accuracy"] > self.accuracy:
-            self.accuracy, self.weights, self.epoch = logs["val_accuracy"], self.model.get_weights(), epoch
-
-
-best = KeepBest()
+train_images, train_labels = images[~held_out], labels[~held_out]
+curve = {"accuracy": [], "loss": [], "val_accuracy": [], "val_loss": []}
+best_accuracy, best_epoch, best_weights = -1.0, -1, None
 begin = time.time()
-history = model.fit(
-    images[~held_out],
-    labels[~held_out],
-    validation_data=(images[held_out], labels[held_out]),
-    batch_size=32,
-    epochs=options.epochs,
-    callbacks=[best],
-    verbose=0,
-).history
+for epoch in range(options.epochs):
+    order = draw.permutation(len(train_labels))
+    history = model.fit(
+        train_images[order],
+        train_labels[order],
+        validation_data=(images[held_out], labels[held_out]),
+        batch_size=32,
+        shuffle=False,
+        verbose=0,
+    ).history
+    for name in curve:
+        curve[name].append(round(float(history[name][0]), 5))
+    # The first of equals.
+    if curve["val_accuracy"][-1] > best_accuracy:
+        best_accuracy, best_epoch, best_weights = curve["val_accuracy"][-1], epoch + 1, model.get_weights()
 seconds = time.time() - begin
-model.set_weights(best.weights)
+model.set_weights(best_weights)
 test_loss, test_accuracy = model.evaluate(test_images, test_labels, batch_size=250, verbose=0)
 print(
     json.dumps(
@@ -106,8 +107,8 @@ print(
             "seed": options.seed,
             "train": int((~held_out).sum()),
             "heldOut": int(held_out.sum()),
-            "curve": {name: [round(float(x), 5) for x in values] for name, values in history.items()},
-            "best": {"epoch": best.epoch + 1, "accuracy": round(best.accuracy, 5)},
+            "curve": curve,
+            "best": {"epoch": best_epoch, "accuracy": best_accuracy},
             "test": {"loss": round(test_loss, 5), "accuracy": round(test_accuracy, 5)},
             "seconds": round(seconds, 1),
         }
