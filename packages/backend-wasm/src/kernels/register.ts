@@ -14,6 +14,7 @@ import { optimizerKernels } from './optimizer.js';
 import { paddingKernels } from './padding.js';
 import { poolingKernels } from './pooling.js';
 import { randomKernels } from './random.js';
+import { recurrentKernels } from './recurrent.js';
 import { reductionKernels } from './reduction.js';
 
 /** The kernels of this package; every other one is tfjs-backend-cpu's. */
@@ -34,7 +35,7 @@ export const ownKernels: readonly Kernel[] = [
 ];
 
 /** Kernels of core's ops, which tfjs doesn't know. */
-const opKernels: readonly Kernel[] = [choose, ...randomKernels];
+const opKernels: readonly Kernel[] = [choose, ...randomKernels, ...recurrentKernels];
 
 /** Registers a complete set of kernels with tfjs, for a backend of this name. */
 export function registerKernels(backendName: string): void {

@@ -1,0 +1,103 @@
+import {
+  compile,
+  lstmCell,
+  lstmCellDefinition,
+  lstmCellGradDefinition,
+  read,
+  valueAndGrad,
+} from '@tenon-ml/core';
+import { sum, type Tensor } from '@tensorflow/tfjs-core';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { inPieces, mostParts } from './parts.js';
+import {
+  backendPair,
+  expectAgreement,
+  expectBits,
+  randomArray,
+  runDefinition,
+  runKernelForAll,
+} from './reference.js';
+
+const { ours, reference } = backendPair();
+
+const cases = fc.record({
+  rows: fc.integer({ min: 0, max: 5 }),
+  units: fc.integer({ min: 0, max: 19 }),
+  scale: fc.constantFrom(0.1, 1, 30, 200),
+  special: fc.boolean(),
+  seed: fc.nat(),
+});
+
+function inputsOf(rows: number, units: number, seed: number, scale = 1, special = false) {
+  const gates = randomArray(seed, [rows, 4 * units], special);
+  for (let i = 0; i < gates.data.length; i++) gates.data[i] *= scale;
+  const cell = randomArray(seed + 1, [rows, units], special);
+  return { gates, cell };
+}
+
+test('LSTMCell is its definition', () => {
+  fc.assert(
+    fc.property(cases, ({ rows, units, scale, special, seed }) => {
+      const inputs = inputsOf(rows, units, seed, scale, special);
+      const [actual] = runKernelForAll(ours, { kernel: 'LSTMCell', inputs });
+      const [expected] = runDefinition(reference, lstmCellDefinition, { inputs });
+      expectAgreement(actual, expected, { op: 'transcendental' });
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test('LSTMCellGrad is its definition', () => {
+  fc.assert(
+    fc.property(cases, ({ rows, units, scale, special, seed }) => {
+      const dy = randomArray(seed + 2, [rows, 2 * units], special);
+      const inputs = { dy, ...inputsOf(rows, units, seed, scale, special) };
+      const actual = runKernelForAll(ours, { kernel: 'LSTMCellGrad', inputs });
+      const expected = runDefinition(reference, lstmCellGradDefinition, { inputs });
+      expect(actual).toHaveLength(2);
+      for (const [i, array] of actual.entries()) {
+        expectAgreement(array, expected[i], { op: 'transcendental' });
+      }
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test('the bits depend neither on the cut nor on where in a vector a unit stands', () => {
+  const [rows, units] = [70, 101];
+  const inputs = { dy: randomArray(5, [rows, 2 * units]), ...inputsOf(rows, units, 3) };
+  for (const kernel of ['LSTMCell', 'LSTMCellGrad']) {
+    const run = () => runKernelForAll(ours, { kernel, inputs });
+    expect(mostParts(ours, run)).toBeGreaterThan(1);
+    const whole = run();
+    for (const length of [1, 2]) expectBits(inPieces(ours, length, run), whole);
+  }
+  const one = (unit: number) => {
+    const gates = {
+      ...inputs.gates,
+      shape: [1, 4],
+      data: Float32Array.from([0, 1, 2, 3], (k) => inputs.gates.data[k * units + unit]),
+    };
+    const cell = { ...inputs.cell, shape: [1, 1], data: inputs.cell.data.slice(unit, unit + 1) };
+    return runKernelForAll(ours, { kernel: 'LSTMCell', inputs: { gates, cell } })[0].data;
+  };
+  const [{ data }] = runKernelForAll(ours, { kernel: 'LSTMCell', inputs });
+  for (const unit of [0, 1, 2, 3, 99, 100])
+    expect(one(unit)).toEqual(Float32Array.of(data[unit] as number, data[units + unit] as number));
+});
+
+test('a recorded step differentiates through it', async () => {
+  const loss = ({ gates, cell }: { gates: Tensor; cell: Tensor }): Tensor => sum(lstmCell(gates, cell));
+  const step = (backend: typeof ours) =>
+    compile((inputs: { gates: Tensor; cell: Tensor }) => valueAndGrad(loss)(inputs), { backend });
+  const [actual, expected] = [step(ours), step(reference)];
+  for (let i = 0; i < 4; i++) {
+    const inputs = inputsOf(3, 5, i);
+    const [one, other] = [await read(actual(inputs)), await read(expected(inputs))];
+    expectAgreement(one.value, other.value, { op: 'transcendental', reduction: 30 });
+    expectAgreement(one.grads.gates, other.grads.gates, { op: 'transcendental' });
+    expectAgreement(one.grads.cell, other.grads.cell, { op: 'transcendental' });
+  }
+  expect(actual.explain().mode).toBe('replayed');
+});
