@@ -72,6 +72,8 @@ describe('the loader', () => {
 
   test('converts values and trees to float32, without loss where a case begins', () => {
     for (const one of loadGoldens('layers')) {
+      // Those of embeddings are indices.
+      if (one.get('input').dtype !== 'float64') continue;
       const input = one.floats('input');
       const single = toFloat32(input);
       expect(single.dtype).toBe('float32');

@@ -59,7 +59,6 @@ test.each(functions)('$kernel is at most $most units off, for every size of numb
     }
   }
   expect(worst.error, JSON.stringify(worst)).toBeLessThanOrEqual(most);
-  if (process.env.TENON_PRINT_ERRORS) console.log(kernel, worst);
 });
 
 test.each(functions)('$kernel is right at 0, the infinities and NaN', ({ kernel, exact }) => {

@@ -26,7 +26,7 @@ export async function readArchive(
     ) as typeof decoder.readable;
     for await (const { header, body } of entries) {
       const name = header.name.split('/').at(-1) ?? '';
-      if (header.type !== 'file' || !wants(name)) {
+      if (own || header.type !== 'file' || !wants(name)) {
         await body.cancel();
         continue;
       }
@@ -39,8 +39,8 @@ export async function readArchive(
       try {
         onFile(name, file.subarray(0, length));
       } catch (error) {
+        // Read on: where the checksum of the whole is wrong too, it is the archive that is damaged, not a record.
         own = { error };
-        throw error;
       }
     }
   };
@@ -49,7 +49,6 @@ export async function readArchive(
     if (compressed) await pipeline(source, createGunzip({ chunkSize: 1 << 18 }), read);
     else await pipeline(source, read);
   } catch (cause) {
-    if (own) throw own.error;
     const { code, message } = cause as NodeJS.ErrnoException;
     if (code && /^E[A-Z]+$/.test(code)) throw storageError(cause, path, 'read');
     throw new TenonError({
@@ -61,6 +60,8 @@ export async function readArchive(
       cause,
     });
   }
+  const failed = own as { readonly error: unknown } | undefined;
+  if (failed) throw failed.error;
 }
 
 async function isGzip(path: string): Promise<boolean> {
