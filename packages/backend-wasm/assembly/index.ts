@@ -1,5 +1,6 @@
 // What is exported here is a kernel, called through the function table; but for `run`.
 export * from './activation';
+export * from './attention';
 export * from './boolean';
 export * from './broadcast';
 export * from './convolution';

@@ -1,6 +1,7 @@
 import { getKernelsForBackend, registerKernel, unregisterKernel } from '@tensorflow/tfjs-core';
 import { activationKernels } from './activation.js';
 import { arithmeticKernels } from './arithmetic.js';
+import { attentionKernels } from './attention.js';
 import { choose } from './choose.js';
 import { convolutionKernels } from './convolution.js';
 import { crossEntropyKernels } from './cross_entropy.js';
@@ -35,7 +36,7 @@ export const ownKernels: readonly Kernel[] = [
 ];
 
 /** Kernels of core's ops, which tfjs doesn't know. */
-const opKernels: readonly Kernel[] = [choose, ...randomKernels, ...recurrentKernels];
+const opKernels: readonly Kernel[] = [choose, ...randomKernels, ...recurrentKernels, ...attentionKernels];
 
 /** Registers a complete set of kernels with tfjs, for a backend of this name. */
 export function registerKernels(backendName: string): void {
