@@ -8,23 +8,15 @@ import { filesIn, fixtures, lastJson, outcome, start, tenon } from './tenon.js';
 
 const experiment = join(fixtures, 'experiment.ts');
 const kills = 20;
+/** Long enough that it doesn't end before it has been killed so often, on any machine. */
+const length = 'epochs=40';
 let folder: string;
 let whole: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tenon-kill-'));
   whole = join(folder, 'whole');
-  const ended = await tenon([
-    'train',
-    experiment,
-    '--out',
-    whole,
-    '--seed',
-    '11',
-    '--set',
-    'epochs=6',
-    '--json',
-  ]);
+  const ended = await tenon(['train', experiment, '--out', whole, '--seed', '11', '--set', length, '--json']);
   expect(ended.code, ended.stderr).toBe(0);
 }, 120_000);
 afterAll(() => rm(folder, { recursive: true, force: true }));
@@ -73,9 +65,7 @@ describe('kill -9', () => {
       const moment =
         lives % 2 === 0 ? { delay: Math.floor(400 * draw) } : { write: 1 + Math.floor(6 * draw) };
       const args =
-        lives === 0
-          ? ['train', experiment, '--out', run, '--seed', '11', '--set', 'epochs=6']
-          : ['resume', run];
+        lives === 0 ? ['train', experiment, '--out', run, '--seed', '11', '--set', length] : ['resume', run];
       lives++;
       if (!(await killed(args, run, moment))) break;
       done++;
@@ -110,7 +100,7 @@ describe('Ctrl-C', () => {
         '--seed',
         '11',
         '--set',
-        'epochs=6',
+        length,
         '--json',
       ]);
       await line((text) => text.includes('"type":"epoch"'));

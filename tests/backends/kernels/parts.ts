@@ -46,11 +46,11 @@ export function mostParts(backend: Backend, run: () => unknown): number {
   }
 }
 
-/** Of float32, as `toEqual`, which takes seconds for arrays as large as a kernel of several parts wants. */
+/** As `toEqual`, which takes seconds for arrays as large as a kernel of several parts wants. */
 export function expectSameBits(actual: NdArray, expected: NdArray): void {
-  expect(actual.shape).toEqual(expected.shape);
-  const words = ({ data }: NdArray): Uint32Array =>
-    new Uint32Array(data.buffer, data.byteOffset, data.length);
-  const own = words(actual);
-  expect(words(expected).findIndex((word, i) => word !== own[i])).toBe(-1);
+  expect([actual.shape, actual.dtype]).toEqual([expected.shape, expected.dtype]);
+  const bytes = ({ data }: NdArray): Uint8Array =>
+    new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  const own = bytes(actual);
+  expect(bytes(expected).findIndex((byte, i) => byte !== own[i])).toBe(-1);
 }
