@@ -84,7 +84,7 @@ export interface Compiled<Args extends readonly unknown[], Out> {
  *
  * On a backend that records, the first calls of a signature (structure, shapes and dtypes of the arguments) run eagerly
  * and are watched; once two of them have done the same, later ones are replayed without running the function, with the
- * same bits. What the function takes from outside by other ways than its arguments is frozen then. A function that
+ * same bits (on a backend whose plans give other bits than eager calls, those are the plan's from the first call on). What the function takes from outside by other ways than its arguments is frozen then. A function that
  * reads values, draws numbers of its own or makes shapes from values stays eager; `explain()` says why.
  *
  * Throws `IMPURE_FUNCTION` for a function that returns a Promise or anything but tensors, or that uses a tensor which it
@@ -102,7 +102,11 @@ export function compile<Args extends readonly Tree<Tensor>[], Out extends Tree<T
   let calls = 0;
   let replayed = 0;
 
-  const runEagerly = (args: readonly Tree<Tensor | NdArray>[], recorder: Recorder | undefined): Out => {
+  const runEagerly = (
+    args: readonly Tree<Tensor | NdArray>[],
+    leaves: readonly (Tensor | NdArray)[],
+    recorder: Recorder | undefined,
+  ): Out => {
     let recording: Recording | undefined;
     const output = withBackend(backend, () =>
       runScope(
@@ -128,8 +132,12 @@ export function compile<Args extends readonly Tree<Tensor>[], Out extends Tree<T
         (result) => treeLeaves<Tensor>(result),
       ),
     );
-    if (recorder && recording) recordings.add(recorder, recording, output);
-    return output;
+    const watched = recording;
+    if (!recorder || !watched) return output;
+    const planned = withBackend(backend, () => recordings.add(recorder, watched, output, leaves));
+    if (!planned) return output;
+    release(output);
+    return planned as Out;
   };
 
   const call = (...args: Tree<Tensor | NdArray>[]): Out => {
@@ -149,7 +157,7 @@ export function compile<Args extends readonly Tree<Tensor>[], Out extends Tree<T
     const replay = recorder && recordings.find(recorder, args);
     let output = replay && withBackend(backend, () => recordings.replay(replay, leaves));
     if (output) replayed++;
-    else output = runEagerly(args, recorder && recordings.isOpen ? recorder : undefined);
+    else output = runEagerly(args, leaves, recorder && recordings.isOpen ? recorder : undefined);
     for (const index of donate) {
       for (const leaf of treeLeaves<Tensor | NdArray>(args[index] ?? []))
         if (leaf instanceof Tensor) consume(leaf, name);

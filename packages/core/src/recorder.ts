@@ -12,8 +12,15 @@ export interface Recorder {
    * set were uploaded for this call, and will come as NdArrays in replays.
    */
   begin(inputs: readonly Tensor[], fromHost: readonly boolean[]): Recording;
-  /** A plan for calls like these two, which follow each other; or how they differ, in words. */
-  plan(earlier: Recording, later: Recording): Plan | string;
+  /** How two calls that follow each other differ, in words; undefined where they did the same. */
+  difference(earlier: Recording, later: Recording): string | undefined;
+  /** A plan for calls like this one, which has no `reason`. */
+  plan(recording: Recording): Plan;
+  /**
+   * Whether plans give other numbers than eager calls, in the last bits: where they fuse, say. Then `compile` runs the
+   * plan of each call that it traces, and returns what it gives: a run doesn't change its bits in the middle.
+   */
+  readonly changesNumbers: boolean;
 }
 
 /** A call that is or was watched. */

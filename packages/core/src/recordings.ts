@@ -80,39 +80,55 @@ export class Recordings {
     return treeMap<number, Tensor>(structure, (position) => outputs[position]);
   }
 
-  /** Takes a traced call of the current signature into account. */
-  add(recorder: Recorder, recording: Recording, output: Tree<Tensor>): void {
+  /**
+   * Takes a traced call of the current signature into account. What it returns replaces the call's output: see
+   * `Recorder.changesNumbers`.
+   */
+  add(
+    recorder: Recorder,
+    recording: Recording,
+    output: Tree<Tensor>,
+    leaves: readonly (Tensor | NdArray)[],
+  ): Tree<Tensor> | undefined {
     const entry = this.#current;
-    if (!entry) return;
+    if (!entry) return undefined;
     if (recording.reason !== undefined) {
       this.#stayEager(entry, recording.reason);
-      return;
+      return undefined;
     }
     const { last } = entry;
     entry.last = recording;
-    if (!last) {
-      this.#last = { mode: 'traced', reason: 'the first call of its kind, watched for a recording' };
-      return;
+    const differs = last && recorder.difference(last, recording);
+    if (differs !== undefined && ++entry.disagreements >= DISAGREEMENTS) {
+      this.#stayEager(entry, differs);
+      return undefined;
     }
-    let plan: Plan | string;
-    try {
-      plan = recorder.plan(last, recording);
-    } catch (error) {
-      // The call itself went well: a recording that there is no room for is no reason to lose it.
-      this.#stayEager(entry, error instanceof Error ? error.message : String(error));
-      return;
+    const agrees = last !== undefined && differs === undefined;
+    let result: Tree<Tensor> | undefined;
+    if (agrees || recorder.changesNumbers) {
+      let next = 0;
+      entry.structure = treeMap<Tensor, number>(output, () => next++);
+      try {
+        entry.plan = recorder.plan(recording);
+        if (recorder.changesNumbers) result = this.replay(entry, leaves);
+      } catch (error) {
+        // The call itself went well: a recording that there is no room for is no reason to lose it.
+        entry.plan?.dispose();
+        delete entry.plan;
+        this.#stayEager(entry, error instanceof Error ? error.message : String(error));
+        return undefined;
+      }
     }
-    if (typeof plan === 'string') {
-      entry.disagreements++;
-      if (entry.disagreements >= DISAGREEMENTS) this.#stayEager(entry, plan);
-      else this.#last = { mode: 'traced', reason: plan };
-      return;
+    if (agrees) {
+      delete entry.last;
+      this.#last = { mode: 'traced', reason: 'it agreed with the call before: the next one is replayed' };
+    } else {
+      entry.plan?.dispose();
+      delete entry.plan;
+      const reason = differs ?? 'the first call of its kind, watched for a recording';
+      this.#last = { mode: 'traced', reason };
     }
-    let next = 0;
-    entry.structure = treeMap<Tensor, number>(output, () => next++);
-    entry.plan = plan;
-    delete entry.last;
-    this.#last = { mode: 'traced', reason: 'it agreed with the call before: the next one is replayed' };
+    return result;
   }
 
   explain(): {

@@ -17,16 +17,19 @@ export function createRecorder(backend: EngineBackend): Recorder {
       backend.trace = trace;
       return recording;
     },
-    plan(earlier, later): Plan | string {
+    difference(earlier, later) {
       const [a, b] = [earlier as EngineRecording, later as EngineRecording];
-      const reason = b.reason ?? a.reason;
-      if (reason !== undefined) return reason;
       const differs = difference(a.trace, b.trace);
       if (differs !== undefined) return differs;
-      if (JSON.stringify(a.outputs) !== JSON.stringify(b.outputs))
-        return 'the outputs differ from call to call';
-      return new EnginePlan(backend, b.trace, b.inputs, b.outputs);
+      return JSON.stringify(a.outputs) === JSON.stringify(b.outputs)
+        ? undefined
+        : 'the outputs differ from call to call';
     },
+    plan(recording): Plan {
+      const { trace, inputs, outputs } = recording as EngineRecording;
+      return new EnginePlan(backend, trace, inputs, outputs);
+    },
+    changesNumbers: false,
   };
 }
 
