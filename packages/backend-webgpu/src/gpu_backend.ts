@@ -1,0 +1,494 @@
+import { TenonError } from '@tenon-ml/core';
+import { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
+import { type DataType, engine, type KernelBackend, type TensorInfo, util } from '@tensorflow/tfjs-core';
+import type { Found } from './adapter.js';
+import { Device, type Slice } from './device.js';
+import {
+  type Access,
+  broadcastAccess,
+  type Graph,
+  joinGraphs,
+  linearGroups,
+  MAP,
+  type Node,
+} from './graph.js';
+import { elementOf, Pipelines, type Program } from './program.js';
+import type { Trace } from './recorder/trace.js';
+import { Workspace, type WorkspaceSession } from './workspace.js';
+
+/** What tfjs's backend keeps of a tensor's data, and what we add. */
+export interface Data {
+  readonly dtype: DataType;
+  readonly shape: number[];
+  values: Values;
+  refCount: number;
+  resource: GPUBuffer | null | undefined;
+  complexTensorInfos?: { readonly real: TensorInfo; readonly imag: TensorInfo };
+  /** The recording that knows it, and its number there. */
+  trace?: Trace;
+  number?: number;
+}
+
+type DataId = object;
+type Values = Float32Array | Int32Array | Uint8Array | Uint8Array[] | null | undefined;
+
+/** What a program of tfjs's backend is, as far as its submission needs. */
+interface TfjsProgram {
+  readonly pipeline: GPUComputePipeline;
+  readonly shaderKey: string;
+  readonly dispatch: readonly [number, number?, number?];
+  readonly outputShape: number[];
+  readonly size?: boolean;
+  readonly outputComponent?: number;
+  readonly pixelsOpType?: number;
+}
+
+interface TfjsUniform {
+  readonly type: string;
+  readonly data: readonly number[];
+}
+
+/** The parts of tfjs's backend that its types hide; the version is pinned, and `test/tfjs.test.ts` holds us to them. */
+interface TfjsBackend extends KernelBackend {
+  readonly tensorMap: {
+    get(id: DataId): Data;
+    has(id: DataId): boolean;
+    set(id: DataId, data: Data): void;
+    delete(id: DataId): boolean;
+    numDataIds(): number;
+  };
+  commandEncoder: GPUCommandEncoder | null;
+  disposed: boolean;
+  write(values: Values, shape: number[], dtype: DataType): DataId;
+  makeTensorInfo(shape: number[], dtype: DataType, values?: Values): TensorInfo;
+  convertAndCacheOnCPU(id: DataId, values: Values): Values;
+}
+
+// Its types declare private what has to be replaced.
+const Base = WebGPUBackend as unknown as new (device: GPUDevice, info: GPUAdapterInfo) => TfjsBackend;
+
+/** An operand of elementwise work; broadcast to the result's shape unless it says how it is read. */
+export interface MapOperand {
+  readonly tensor: TensorInfo;
+  readonly access?: Access;
+}
+
+/**
+ * tfjs's WebGPU backend on our buffers and commands: its own kernels and ours run in one order, and a trace can watch
+ * both.
+ */
+export class GpuBackend extends Base {
+  readonly commands: Device;
+  readonly pipelines: Pipelines;
+  /** What watches the commands, if anything does. */
+  trace: Trace | undefined;
+  readonly #live = new Set<DataId>();
+  readonly #workspace: Workspace;
+  readonly #numbers = new WeakMap<GPUBuffer, number>();
+  #numbered = 0;
+  #nothing: GPUBuffer | undefined;
+
+  constructor(readonly found: Found) {
+    super(found.device, found.info);
+    this.commands = new Device(found.device);
+    this.pipelines = new Pipelines(found.device);
+    this.#workspace = new Workspace(this.commands);
+  }
+
+  // For kernels of ours.
+
+  /** The data of a tensor, on the GPU. */
+  dataOf(tensor: { readonly dataId: object }): Data {
+    const data = this.tensorMap.get(tensor.dataId);
+    if (!data.resource) this.uploadToGPU(tensor.dataId);
+    return data;
+  }
+
+  /** A new tensor, uninitialised. */
+  allocate(shape: readonly number[], dtype: DataType): TensorInfo {
+    const tensor = this.makeTensorInfo([...shape], dtype);
+    this.uploadToGPU(tensor.dataId);
+    return tensor;
+  }
+
+  /** The same data under another shape. */
+  alias({ dataId, dtype }: TensorInfo, shape: readonly number[]): TensorInfo {
+    this.incRef(dataId);
+    return { dataId, dtype, shape: [...shape] };
+  }
+
+  /** Runs a program. Words are 32 bits each, in the order of its uniforms; see `floatBits` for numbers. */
+  launch(
+    program: Program,
+    inputs: readonly TensorInfo[],
+    outputs: readonly TensorInfo[],
+    words: readonly number[],
+    groups: readonly [number, number, number],
+  ): void {
+    const read = inputs.map((tensor) => this.dataOf(tensor));
+    const written = outputs.map((tensor) => this.dataOf(tensor));
+    this.trace?.launch(program, read, written, words, groups);
+    this.commands.dispatch(
+      this.pipelines.get(program),
+      this.bind(this.pipelines.bindings(program), [...written, ...read].map(whole), words),
+      groups,
+    );
+  }
+
+  /** A new tensor of which each element is one expression of the operands' elements `$0`, `$1`, … and its index `i`. */
+  map(shape: readonly number[], dtype: DataType, operands: readonly MapOperand[], code: string): TensorInfo {
+    const args = operands.map((_, k) => -1 - k);
+    const [result] = this.mapAll(
+      shape,
+      operands,
+      [{ code, element: elementOf(dtype), args }],
+      [{ node: 0, dtype }],
+    );
+    return result;
+  }
+
+  /** New tensors of one shape, from operations that build on each other: see `Graph`. */
+  mapAll(
+    shape: readonly number[],
+    operands: readonly MapOperand[],
+    nodes: readonly Node[],
+    outputs: readonly { readonly node: number; readonly dtype: DataType }[],
+  ): TensorInfo[] {
+    const results = outputs.map(({ dtype }) => this.allocate(shape, dtype));
+    const graph: Graph<Data> = {
+      count: util.sizeFromShape([...shape]),
+      operands: operands.map(({ tensor, access }) => ({
+        buffer: this.dataOf(tensor),
+        element: elementOf(this.tensorMap.get(tensor.dataId).dtype),
+        access: access ?? broadcastAccess(shape, tensor.shape),
+      })),
+      nodes,
+      outputs: outputs.map(({ node }, k) => ({ node, buffer: this.dataOf(results[k]) })),
+    };
+    if (graph.count === 0) return results;
+    this.trace?.map(graph);
+    const { joined, outputs: written, inputs, words } = joinGraphs(MAP, { tail: graph, heads: new Map() });
+    this.commands.dispatch(
+      this.pipelines.get(MAP, joined),
+      this.bind(this.pipelines.bindings(MAP, joined), [...(written as Data[]), ...inputs].map(whole), [
+        graph.count,
+        ...words,
+      ]),
+      linearGroups(graph.count),
+    );
+    return results;
+  }
+
+  /** A bind group of slices, and of uniform words if there are any. */
+  bind(layout: GPUBindGroupLayout, slices: readonly Slice[], words: readonly number[]): GPUBindGroup {
+    const all =
+      words.length > 0
+        ? [...slices, this.commands.uniforms(new Uint8Array(Uint32Array.from(words).buffer))]
+        : slices;
+    return this.commands.gpu.createBindGroup({
+      layout,
+      entries: all.map((resource, binding) => ({ binding, resource })),
+    });
+  }
+
+  // For plans.
+
+  /** Makes a buffer that was acquired the data of a tensor. */
+  adopt(buffer: GPUBuffer, shape: readonly number[], dtype: DataType): object {
+    const id = this.write(undefined, [...shape], dtype);
+    this.tensorMap.get(id).resource = buffer;
+    return id;
+  }
+
+  workspace(): WorkspaceSession {
+    return this.#workspace.session();
+  }
+
+  /** A number for each buffer, to tell them apart by. */
+  numberOf(buffer: GPUBuffer): number {
+    let number = this.#numbers.get(buffer);
+    if (number === undefined) {
+      number = this.#numbered++;
+      this.#numbers.set(buffer, number);
+    }
+    return number;
+  }
+
+  /** A buffer for bindings that nothing reads. */
+  nothing(): GPUBuffer {
+    this.#nothing ??= this.commands.acquire(16);
+    return this.#nothing;
+  }
+
+  // In the place of tfjs's own.
+
+  /** Where an op runs doesn't depend on where its operands happen to lie. */
+  shouldExecuteOnCPU(): boolean {
+    return false;
+  }
+
+  override write(values: Values, shape: number[], dtype: DataType): DataId {
+    const id = super.write(values, shape, dtype);
+    this.#live.add(id);
+    return id;
+  }
+
+  override move(id: DataId, values: never, shape: number[], dtype: DataType, refCount: number): void {
+    super.move(id, values, shape, dtype, refCount);
+    this.#live.add(id);
+  }
+
+  uploadToGPU(id: DataId): void {
+    const data = this.tensorMap.get(id);
+    if (data.resource) return;
+    if (data.dtype === 'string' || data.dtype === 'complex64') {
+      throw new TenonError({
+        code: 'DTYPE_MISMATCH',
+        where: 'webgpu',
+        expected: 'a tensor of float32, int32 or bool',
+        got: data.dtype,
+      });
+    }
+    const bytes = bytesOf(data);
+    const buffer = this.commands.acquire(bytes);
+    data.resource = buffer;
+    const { values } = data;
+    if (values && bytes > 0) {
+      const raw = rawBytes(values as Float32Array, data.dtype);
+      this.commands.write(buffer, raw);
+      this.trace?.meet(data, raw);
+    } else {
+      this.trace?.meet(data, undefined);
+    }
+    data.values = null;
+  }
+
+  releaseResource(id: DataId): void {
+    const data = this.tensorMap.get(id);
+    if (data.resource) this.commands.release(data.resource);
+    data.resource = null;
+  }
+
+  override disposeData(id: DataId, force = false): boolean {
+    if (!this.tensorMap.has(id)) return true;
+    const data = this.tensorMap.get(id);
+    data.refCount = force ? 0 : data.refCount - 1;
+    if (data.refCount > 0) return false;
+    if (data.complexTensorInfos) {
+      this.disposeData(data.complexTensorInfos.real.dataId);
+      this.disposeData(data.complexTensorInfos.imag.dataId);
+    }
+    this.releaseResource(id);
+    this.tensorMap.delete(id);
+    this.#live.delete(id);
+    return true;
+  }
+
+  tensorToBinding(tensor: TensorInfo | null): Slice | null {
+    return tensor && whole(this.dataOf(tensor));
+  }
+
+  /** Takes a dispatch of one of tfjs's programs. */
+  recordAndSubmit(
+    program: TfjsProgram,
+    output: TensorInfo,
+    inputs: readonly TensorInfo[],
+    own: readonly TfjsUniform[] = [],
+  ): void {
+    const bytes = packUniforms([...commonUniforms(program, output, inputs), ...own]);
+    const read = inputs.map((tensor) => this.dataOf(tensor));
+    const written = this.dataOf(output);
+    const [x, y = 1, z = 1] = program.dispatch;
+    this.trace?.foreign(program.pipeline, program.shaderKey, read, written, bytes, [x, y, z]);
+    const slices = [...[written, ...read].map(whole), this.commands.uniforms(bytes)];
+    const bindings = this.commands.gpu.createBindGroup({
+      layout: program.pipeline.getBindGroupLayout(0),
+      entries: slices.map((resource, binding) => ({ binding, resource })),
+    });
+    this.commands.dispatch(program.pipeline, bindings, [x, y, z]);
+  }
+
+  ensureCommandEncoderReady(): void {
+    this.commandEncoder = this.commands.encoder();
+  }
+
+  endComputePassEncoder(): void {
+    this.commands.endPass();
+  }
+
+  submitQueue(): void {
+    this.commandEncoder = null;
+    this.commands.submit();
+  }
+
+  override async read(id: DataId): Promise<Float32Array> {
+    const { values, dtype, complexTensorInfos, resource, shape } = this.tensorMap.get(id);
+    if (values) return values as Float32Array;
+    if (complexTensorInfos) {
+      const [real, imag] = await Promise.all([
+        this.read(complexTensorInfos.real.dataId),
+        this.read(complexTensorInfos.imag.dataId),
+      ]);
+      return Float32Array.from({ length: 2 * real.length }, (_, i) => (i % 2 ? imag : real)[i >> 1]);
+    }
+    const bytes = 4 * util.sizeFromShape(shape);
+    if (!resource || bytes === 0) return valuesOf(new ArrayBuffer(bytes), dtype) as Float32Array;
+    return valuesOf(await this.commands.read(resource, bytes), dtype) as Float32Array;
+  }
+
+  override readSync(id: DataId): Float32Array {
+    const data = this.tensorMap.get(id);
+    const { values, dtype, shape, complexTensorInfos } = data;
+    if (values) return values as Float32Array;
+    this.trace?.unrecordable('it reads values inside');
+    if (typeof OffscreenCanvas === 'undefined' && !complexTensorInfos && data.resource) {
+      throw new TenonError({
+        code: 'BACKEND_FAILED',
+        where: 'webgpu',
+        message: 'values on a GPU can’t be read synchronously here',
+        hint: 'Use `await tensor.data()`, or run this on wasm.',
+      });
+    }
+    const size = util.sizeFromShape(shape) * (dtype === 'complex64' ? 2 : 1);
+    const read = super.readSync(id).slice(0, size) as Float32Array;
+    // tfjs keeps what was read, as long as the buffer is.
+    data.values = null;
+    return read;
+  }
+
+  override memory(): { unreliable: boolean; reasons: string[] } {
+    return { unreliable: false, reasons: [] };
+  }
+
+  override numDataIds(): number {
+    return this.tensorMap.numDataIds();
+  }
+
+  /** Frees everything, and takes it out of tfjs's books: tensors that are left have no values any more. */
+  override dispose(): void {
+    if (this.disposed) return;
+    this.disposed = true;
+    const { state } = engine();
+    for (const variable of Object.values(state.registeredVariables)) {
+      if (state.tensorInfo.get(variable.dataId)?.backend === this) variable.dispose();
+    }
+    for (const id of this.#live) {
+      const info = state.tensorInfo.get(id);
+      // Parts of complex tensors are in no book of tfjs's.
+      if (info?.backend === this && this.tensorMap.has(id)) {
+        const tensors = this.tensorMap.get(id).refCount;
+        state.numTensors -= tensors;
+        if (info.dtype === 'string') state.numStringTensors -= tensors;
+        state.numBytes -= info.dtype === 'string' ? info.bytes : info.bytes * tensors;
+        engine().removeDataId(id, this);
+      }
+      this.tensorMap.delete(id);
+    }
+    this.#live.clear();
+    this.commands.dispose();
+  }
+}
+
+/** tfjs's class asks whether there is a `navigator.gpu`, which Node doesn't have: it finds one for that moment. */
+export function createGpuBackend(found: Found): GpuBackend {
+  const host = globalThis as { navigator?: object };
+  const had = host.navigator;
+  if (had && 'gpu' in had) return new GpuBackend(found);
+  const define = (target: object, key: string, value: unknown): void =>
+    void Object.defineProperty(target, key, { value, configurable: true });
+  if (had) define(had, 'gpu', {});
+  else define(host, 'navigator', { gpu: {} });
+  try {
+    return new GpuBackend(found);
+  } finally {
+    if (had) delete (had as { gpu?: unknown }).gpu;
+    else delete host.navigator;
+  }
+}
+
+/** All of a tensor's buffer, as far as the tensor goes: tfjs's shaders ask for the length of what is bound. */
+export function whole(data: Data): Slice {
+  return { buffer: data.resource as GPUBuffer, offset: 0, size: Math.max(4, bytesOf(data)) };
+}
+
+/** Bytes of a tensor on the GPU, where a bool takes four. */
+export function bytesOf({ shape, dtype }: { readonly shape: number[]; readonly dtype: DataType }): number {
+  return util.sizeFromShape(shape) * (dtype === 'complex64' ? 8 : 4);
+}
+
+const scratchFloat = new Float32Array(1);
+const scratchWord = new Uint32Array(scratchFloat.buffer);
+
+/** The bits of a float32, as a uniform's word. */
+export function floatBits(value: number): number {
+  scratchFloat[0] = value;
+  return scratchWord[0];
+}
+
+/** Host values as they lie on the GPU. */
+export function rawBytes(values: Float32Array | Int32Array | Uint8Array, dtype: DataType): Uint8Array {
+  const wide =
+    dtype === 'float32'
+      ? values instanceof Float32Array
+        ? values
+        : Float32Array.from(values)
+      : values instanceof Int32Array
+        ? values
+        : Int32Array.from(values);
+  return new Uint8Array(wide.buffer, wide.byteOffset, wide.byteLength);
+}
+
+function valuesOf(bytes: ArrayBuffer, dtype: DataType): Float32Array | Int32Array | Uint8Array {
+  if (dtype === 'float32') return new Float32Array(bytes);
+  const integers = new Int32Array(bytes);
+  return dtype === 'bool' ? Uint8Array.from(integers) : integers;
+}
+
+/** The uniforms that tfjs's generated shaders declare before their own. */
+function commonUniforms(
+  { pixelsOpType, size, outputShape, outputComponent }: TfjsProgram,
+  output: TensorInfo,
+  inputs: readonly TensorInfo[],
+): TfjsUniform[] {
+  const uniforms: TfjsUniform[] = [];
+  const integers = (data: readonly number[]): void => void uniforms.push({ type: 'int32', data });
+  if (pixelsOpType == null) {
+    uniforms.push(
+      { type: 'float32', data: [Number.NaN] },
+      { type: 'float32', data: [Number.POSITIVE_INFINITY] },
+    );
+    for (const { shape } of [...inputs, output]) {
+      integers(shape);
+      integers(util.computeStrides(shape));
+    }
+  } else {
+    integers(util.computeStrides(output.shape));
+  }
+  if (size) integers([util.sizeFromShape(outputShape) / (outputComponent || 1)]);
+  return uniforms;
+}
+
+/** Uniforms as tfjs's shaders expect them: see `makeUniforms` and `insertAlignment` in its sources. */
+function packUniforms(uniforms: readonly TfjsUniform[]): Uint8Array {
+  let offset = 0;
+  let widest = 4;
+  let before = 0;
+  const places = uniforms.map(({ data }) => {
+    const length = Math.max(1, data.length);
+    // vec5 and vec6 are structs, after which tfjs aligns by 16.
+    const alignment = before >= 5 ? 16 : length === 1 ? 4 : length === 2 ? 8 : 16;
+    widest = Math.max(widest, alignment);
+    offset = Math.ceil(offset / alignment) * alignment;
+    const place = offset;
+    offset += 4 * length;
+    before = length;
+    return place;
+  });
+  const bytes = new ArrayBuffer(Math.ceil(offset / widest) * widest);
+  for (const [k, { type, data }] of uniforms.entries()) {
+    const values = data.length === 0 ? [1] : data;
+    const View = type === 'int32' ? Int32Array : type === 'uint32' ? Uint32Array : Float32Array;
+    new View(bytes, places[k], values.length).set(values);
+  }
+  return new Uint8Array(bytes);
+}

@@ -1,0 +1,235 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { broadcast_util, type DataType, type TensorInfo, util } from '@tensorflow/tfjs-core';
+import { f32Literal } from '../prelude.js';
+import { defineKernel, type Kernel } from './kernel.js';
+
+/** WGSL of functions of one float32, `$0`. NaN stays NaN: where a compiler might lose it, it is asked for. */
+const unary: { readonly [kernel: string]: string } = {
+  [tf.Relu]: 'select(maximum($0, 0f), nan(), isNan($0))',
+  [tf.Relu6]: 'select(minimum(maximum($0, 0f), 6f), nan(), isNan($0))',
+  [tf.Sqrt]: 'squareRoot($0)',
+  [tf.Rsqrt]: 'reciprocalSquareRoot($0)',
+  [tf.Square]: '$0 * $0',
+  [tf.Neg]: '-$0',
+  [tf.Abs]: 'abs($0)',
+  [tf.Sign]: 'select(sign($0), nan(), isNan($0))',
+  [tf.Reciprocal]: '1f / $0',
+  [tf.Exp]: 'exponential($0)',
+  [tf.Expm1]: 'exponentialMinusOne($0)',
+  [tf.Log]: 'logarithm($0)',
+  [tf.Log1p]: 'logarithmOfOnePlus($0)',
+  [tf.Sigmoid]: 'sigmoid($0)',
+  [tf.Tanh]: 'hyperbolicTangent($0)',
+  [tf.Erf]: 'errorFunction($0)',
+  [tf.Elu]: 'select(exponentialMinusOne($0), $0, $0 >= 0f || isNan($0))',
+  [tf.Selu]: `select(${f32Literal(1.7580993408473768)} * exponentialMinusOne($0), ${f32Literal(1.0507009873554805)} * $0, $0 >= 0f || isNan($0))`,
+  [tf.Softplus]: 'softplus($0)',
+  [tf.Floor]: 'floor($0)',
+  [tf.Ceil]: 'ceil($0)',
+  [tf.Round]: 'round($0)',
+  [tf.Sin]: 'sin($0)',
+  [tf.Cos]: 'cos($0)',
+};
+
+/** Functions of one number that give a bool. */
+const questions: { readonly [kernel: string]: string } = {
+  [tf.IsFinite]: 'select(0i, 1i, isFinite($0))',
+  [tf.IsNan]: 'select(0i, 1i, isNan($0))',
+  [tf.IsInf]: 'select(0i, 1i, isInfinite($0))',
+};
+
+/** Of two float32 or two int32, `$0` and `$1`; where they differ, the second text is for int32. */
+const binary: { readonly [kernel: string]: string | readonly [float: string, integer: string] } = {
+  [tf.Add]: '$0 + $1',
+  [tf.Sub]: '$0 - $1',
+  [tf.Multiply]: '$0 * $1',
+  [tf.Maximum]: ['maximum($0, $1)', 'max($0, $1)'],
+  [tf.Minimum]: ['minimum($0, $1)', 'min($0, $1)'],
+  [tf.SquaredDifference]: '($0 - $1) * ($0 - $1)',
+};
+
+const comparisons: { readonly [kernel: string]: string } = {
+  [tf.Equal]: '$0 == $1',
+  [tf.NotEqual]: '$0 != $1',
+  [tf.Greater]: '$0 > $1',
+  [tf.GreaterEqual]: '$0 >= $1',
+  [tf.Less]: '$0 < $1',
+  [tf.LessEqual]: '$0 <= $1',
+};
+
+function unaryKernel([kernelName, code]: [string, string]): Kernel {
+  return defineKernel(kernelName, ({ inputs: { x }, gpu }) =>
+    x.dtype === 'float32' ? gpu.map(x.shape, 'float32', [{ tensor: x }], code) : undefined,
+  );
+}
+
+function questionKernel([kernelName, code]: [string, string]): Kernel {
+  return defineKernel(kernelName, ({ inputs: { x }, gpu }) =>
+    x.dtype === 'float32' ? gpu.map(x.shape, 'bool', [{ tensor: x }], code) : undefined,
+  );
+}
+
+/** The shape of both, broadcast as in NumPy; throws for shapes that don't broadcast. */
+export function broadcastShape(a: TensorInfo, b: TensorInfo): number[] {
+  return util.arraysEqual(a.shape, b.shape)
+    ? a.shape
+    : broadcast_util.assertAndGetBroadcastShape(a.shape, b.shape);
+}
+
+function isNumber(dtype: DataType): dtype is 'float32' | 'int32' {
+  return dtype === 'float32' || dtype === 'int32';
+}
+
+function binaryKernel([kernelName, code]: [string, string | readonly [string, string]]): Kernel {
+  return defineKernel(kernelName, ({ inputs: { a, b }, gpu }) => {
+    if (a.dtype !== b.dtype || !isNumber(a.dtype)) return undefined;
+    const text = typeof code === 'string' ? code : code[a.dtype === 'float32' ? 0 : 1];
+    return gpu.map(broadcastShape(a, b), a.dtype, [{ tensor: a }, { tensor: b }], text);
+  });
+}
+
+function comparisonKernel([kernelName, code]: [string, string]): Kernel {
+  return defineKernel(kernelName, ({ inputs: { a, b }, gpu }) => {
+    if (a.dtype !== b.dtype || a.dtype === 'string' || a.dtype === 'complex64') return undefined;
+    // A compiler that knows no NaN may turn a comparison around.
+    const unordered = kernelName === tf.NotEqual ? '1i' : '0i';
+    const answer = `select(0i, 1i, ${code})`;
+    const text = a.dtype === 'float32' ? `select(${answer}, ${unordered}, isNan($0) || isNan($1))` : answer;
+    return gpu.map(broadcastShape(a, b), 'bool', [{ tensor: a }, { tensor: b }], text);
+  });
+}
+
+const realDiv = defineKernel(tf.RealDiv, ({ inputs: { a, b }, gpu }) =>
+  a.dtype === 'float32' && b.dtype === 'float32'
+    ? gpu.map(broadcastShape(a, b), 'float32', [{ tensor: a }, { tensor: b }], '$0 / $1')
+    : undefined,
+);
+
+function logicalKernel([kernelName, code]: [string, string]): Kernel {
+  return defineKernel(kernelName, ({ inputs: { a, b }, gpu }) =>
+    a.dtype === 'bool' && b.dtype === 'bool'
+      ? gpu.map(broadcastShape(a, b), 'bool', [{ tensor: a }, { tensor: b }], code)
+      : undefined,
+  );
+}
+
+const logicalNot = defineKernel(tf.LogicalNot, ({ inputs: { x }, gpu }) =>
+  x.dtype === 'bool' ? gpu.map(x.shape, 'bool', [{ tensor: x }], '1i - $0') : undefined,
+);
+
+const step = defineKernel<tf.StepAttrs>(tf.Step, ({ inputs: { x }, attrs, gpu }) => {
+  if (x.dtype !== 'float32') return undefined;
+  const alpha = f32Literal((attrs.alpha as number | undefined) ?? 0);
+  const code = `select(select(${alpha}, 1f, $0 > 0f), nan(), isNan($0))`;
+  return gpu.map(x.shape, 'float32', [{ tensor: x }], code);
+});
+
+const leakyRelu = defineKernel<tf.LeakyReluAttrs>(tf.LeakyRelu, ({ inputs: { x }, attrs, gpu }) => {
+  if (x.dtype !== 'float32') return undefined;
+  const code = `select(${f32Literal(attrs.alpha as number)} * $0, $0, $0 >= 0f || isNan($0))`;
+  return gpu.map(x.shape, 'float32', [{ tensor: x }], code);
+});
+
+const clipByValue = defineKernel<tf.ClipByValueAttrs>(tf.ClipByValue, ({ inputs: { x }, attrs, gpu }) => {
+  const { clipValueMin, clipValueMax } = attrs;
+  if (x.dtype !== 'float32' || !(clipValueMin <= clipValueMax)) return undefined;
+  const bounded = `minimum(maximum($0, ${f32Literal(clipValueMin)}), ${f32Literal(clipValueMax)})`;
+  return gpu.map(x.shape, 'float32', [{ tensor: x }], `select(${bounded}, nan(), isNan($0))`);
+});
+
+/** WGSL that turns a float32, int32 or bool into another. */
+const conversions: { readonly [from: string]: { readonly [to: string]: string } } = {
+  float32: { int32: 'integerOf($0)', bool: 'select(0i, 1i, $0 != 0f || isNan($0))' },
+  int32: { float32: 'f32($0)', bool: 'select(0i, 1i, $0 != 0i)' },
+  bool: { float32: 'f32($0)', int32: '$0' },
+};
+
+/**
+ * x as another dtype. int32 becomes the nearest float32, float32 loses its fraction (what doesn't fit into 32 bits is
+ * taken modulo 2³², as in JavaScript; what is not finite becomes 0), bool is x ≠ 0.
+ */
+const cast = defineKernel<tf.CastAttrs>(tf.Cast, ({ inputs: { x }, attrs: { dtype }, gpu }) => {
+  if (x.dtype === dtype && dtype in conversions) return gpu.alias(x, x.shape);
+  const code = conversions[x.dtype]?.[dtype];
+  return code ? gpu.map(x.shape, dtype, [{ tensor: x }], code) : undefined;
+});
+
+const identity = defineKernel(tf.Identity, ({ inputs: { x }, gpu }) =>
+  x.dtype === 'complex64' || x.dtype === 'string' ? undefined : gpu.alias(x, x.shape),
+);
+
+const reshape = defineKernel<tf.ReshapeAttrs>(tf.Reshape, ({ inputs: { x }, attrs, gpu }) => {
+  if (x.dtype === 'complex64' || x.dtype === 'string') return undefined;
+  const size = util.sizeFromShape(x.shape);
+  const shape = util.inferFromImplicitShape(attrs.shape, size);
+  // A shape of another size: the original says so.
+  return util.sizeFromShape(shape) === size ? gpu.alias(x, shape) : undefined;
+});
+
+/** WGSL of a number as an element of a tensor of a dtype. */
+function literal(value: number, dtype: DataType): string | undefined {
+  if (dtype === 'float32') return f32Literal(value);
+  if (dtype === 'int32') return `i32(${value | 0})`;
+  if (dtype === 'bool') return value ? '1i' : '0i';
+  return undefined;
+}
+
+const fill = defineKernel<tf.FillAttrs>(tf.Fill, ({ attrs: { shape, value, dtype }, gpu }) => {
+  if (typeof value === 'string') return undefined;
+  const type = dtype ?? util.inferDtype(value);
+  const code = literal(Number(value), type);
+  return code === undefined ? undefined : gpu.map(shape, type, [], code);
+});
+
+function likeKernel(kernelName: string, value: number): Kernel {
+  return defineKernel(kernelName, ({ inputs: { x }, gpu }) => {
+    const code = literal(value, x.dtype);
+    return code === undefined ? undefined : gpu.map(x.shape, x.dtype, [], code);
+  });
+}
+
+/** t where the condition is true, e elsewhere; all of one shape, t and e of one dtype. */
+const select = defineKernel(tf.Select, ({ inputs: { condition, t, e }, gpu }) => {
+  const same = util.arraysEqual(condition.shape, t.shape) && util.arraysEqual(t.shape, e.shape);
+  if (!same || condition.dtype !== 'bool' || t.dtype !== e.dtype || !(t.dtype in conversions))
+    return undefined;
+  const operands = [{ tensor: condition }, { tensor: t }, { tensor: e }];
+  return gpu.map(t.shape, t.dtype, operands, 'select($2, $1, $0 != 0i)');
+});
+
+const addN = defineKernel(tf.AddN, ({ inputs, gpu }) => {
+  const tensors = Object.values(inputs);
+  const [first] = tensors;
+  const alike = tensors.every(
+    ({ dtype, shape }) => dtype === first.dtype && util.arraysEqual(shape, first.shape),
+  );
+  if (!alike || !isNumber(first.dtype) || tensors.length > 7) return undefined;
+  const code = tensors.map((_, k) => `$${k}`).join(' + ');
+  return gpu.map(
+    first.shape,
+    first.dtype,
+    tensors.map((tensor) => ({ tensor })),
+    code,
+  );
+});
+
+export const elementwiseKernels: readonly Kernel[] = [
+  ...Object.entries(unary).map(unaryKernel),
+  ...Object.entries(questions).map(questionKernel),
+  ...Object.entries(binary).map(binaryKernel),
+  ...Object.entries(comparisons).map(comparisonKernel),
+  ...Object.entries({ [tf.LogicalAnd]: '$0 & $1', [tf.LogicalOr]: '$0 | $1' }).map(logicalKernel),
+  realDiv,
+  logicalNot,
+  step,
+  leakyRelu,
+  clipByValue,
+  cast,
+  identity,
+  reshape,
+  fill,
+  likeKernel(tf.ZerosLike, 0),
+  likeKernel(tf.OnesLike, 1),
+  select,
+  addN,
+];

@@ -1,0 +1,20 @@
+import { getKernelsForBackend, registerKernel, unregisterKernel } from '@tensorflow/tfjs-core';
+import { elementwiseKernels } from './elementwise.js';
+import type { Kernel } from './kernel.js';
+
+/** The kernels of this package; every other one is tfjs's. */
+export const ownKernels: readonly Kernel[] = [...elementwiseKernels];
+
+/** Registers tfjs's WebGPU kernels and ours with tfjs, for a backend of this name. */
+export function registerKernels(backendName: string): void {
+  const kernels = new Map(
+    getKernelsForBackend('webgpu').map(({ kernelName, kernelFunc }) => [kernelName, kernelFunc]),
+  );
+  for (const { kernelName, kernelFunc } of ownKernels) kernels.set(kernelName, kernelFunc);
+  for (const [kernelName, kernelFunc] of kernels) registerKernel({ kernelName, backendName, kernelFunc });
+}
+
+/** Takes them out again. */
+export function unregisterKernels(backendName: string): void {
+  for (const { kernelName } of getKernelsForBackend(backendName)) unregisterKernel(kernelName, backendName);
+}

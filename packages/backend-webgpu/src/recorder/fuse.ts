@@ -1,0 +1,236 @@
+import { type Graph, type Node, type Operand, ROOT } from '../graph.js';
+import type { Buffer, Command, ForeignCommand, LaunchCommand } from './trace.js';
+
+/** A dispatch of a plan: one of our programs with elementwise work joined to it, work by itself, or tfjs's. */
+export type Step =
+  | ForeignCommand
+  | {
+      readonly kind: 'ours';
+      /** Undefined for elementwise work by itself. */
+      readonly launch: LaunchCommand | undefined;
+      readonly tail: Graph<number> | undefined;
+      readonly heads: ReadonlyMap<number, Graph<number>>;
+      readonly inputs: readonly number[];
+      readonly outputs: readonly number[];
+    };
+
+type Ours = Extract<Step, { kind: 'ours' }>;
+
+/** What steps are joined by. */
+interface Facts {
+  readonly buffers: readonly Buffer[];
+  /** Of each buffer, whether it is written once, by one command. */
+  readonly writtenOnce: ReadonlySet<number>;
+  /** Outputs of the whole. */
+  readonly kept: ReadonlySet<number>;
+  /** Storage buffers that a program may have. */
+  readonly bindings: number;
+}
+
+/**
+ * Joins elementwise work to what it comes from and to what it goes to. A step is joined to the first step that reads
+ * what it makes, and runs in that one's place; what others read as well is written there. So:
+ *
+ * - chains and bundles of elementwise work over as many elements become one dispatch of several outputs,
+ * - work on what a program stores becomes its tail (a bias and a relu after a product),
+ * - work that only a program reads, and about once, becomes its head (a square before a sum).
+ *
+ * Numbers may change in their last bits, as compilers contract a·b + c where they see both.
+ */
+export function fuse(
+  commands: readonly Command[],
+  outputs: readonly number[],
+  facts: Pick<Facts, 'buffers' | 'bindings'>,
+): Step[] {
+  const all: Facts = { ...facts, writtenOnce: buffersWrittenOnce(commands), kept: new Set(outputs) };
+  const steps: (Step | undefined)[] = commands.map((command) => stepOf(command));
+  const readers = new Map<number, Set<number>>();
+  const producer = new Map<number, number>();
+  const enter = (at: number): void => {
+    for (const buffer of steps[at]?.inputs ?? []) {
+      const known = readers.get(buffer);
+      if (known) known.add(at);
+      else readers.set(buffer, new Set([at]));
+    }
+    for (const buffer of steps[at]?.outputs ?? []) producer.set(buffer, at);
+  };
+  const leave = (at: number): void => {
+    for (const buffer of steps[at]?.inputs ?? []) readers.get(buffer)?.delete(at);
+  };
+  for (let at = 0; at < steps.length; at++) enter(at);
+
+  for (let at = 0; at < steps.length; at++) {
+    for (let again = true; again; ) {
+      again = false;
+      const step = steps[at];
+      if (step?.kind !== 'ours') break;
+      for (const buffer of new Set(step.inputs)) {
+        const from = producer.get(buffer);
+        if (from === undefined || from >= at) continue;
+        const before = steps[from];
+        if (before?.kind !== 'ours' || !before.outputs.every((made) => all.writtenOnce.has(made))) continue;
+        // Whoever reads what it makes has to come later than here.
+        const others = before.outputs.flatMap((made) => [...(readers.get(made) ?? [])]);
+        if (others.some((reader) => reader < at)) continue;
+        const wanted = new Set(
+          before.outputs.filter(
+            (made) => all.kept.has(made) || [...(readers.get(made) ?? [])].some((reader) => reader !== at),
+          ),
+        );
+        // What it reads must still be what it was.
+        if (!before.inputs.every((read) => isConstantSince(read, from, at, commands, all))) continue;
+        const joined = join(before, step, wanted, all);
+        if (!joined) continue;
+        leave(from);
+        leave(at);
+        steps[from] = undefined;
+        steps[at] = joined;
+        enter(at);
+        again = true;
+        break;
+      }
+    }
+  }
+  return steps.filter((step) => step !== undefined);
+}
+
+function isConstantSince(
+  buffer: number,
+  from: number,
+  to: number,
+  commands: readonly Command[],
+  { writtenOnce, buffers }: Facts,
+): boolean {
+  if (buffers[buffer].kind !== 'value' || writtenOnce.has(buffer)) return true;
+  for (let at = from + 1; at < to; at++) if (commands[at].outputs.includes(buffer)) return false;
+  return true;
+}
+
+function stepOf(command: Command): Step {
+  if (command.kind === 'tfjs') return command;
+  if (command.kind === 'launch') return ours(command, undefined, new Map());
+  return ours(undefined, command.graph, new Map());
+}
+
+function ours(
+  launch: LaunchCommand | undefined,
+  tail: Graph<number> | undefined,
+  heads: ReadonlyMap<number, Graph<number>>,
+): Ours {
+  const inputs = new Set<number>();
+  for (const [k, buffer] of (launch?.inputs ?? []).entries()) if (!heads.has(k)) inputs.add(buffer);
+  for (const graph of [...heads.values(), ...(tail ? [tail] : [])]) {
+    for (const { buffer } of graph.operands) inputs.add(buffer);
+  }
+  const outputs = tail ? tail.outputs.map(({ buffer }) => buffer) : (launch?.outputs ?? []);
+  return { kind: 'ours', launch, tail, heads, inputs: [...inputs], outputs };
+}
+
+/** The step that does both, in the place of the second; undefined where there is none. */
+function join(before: Ours, after: Ours, wanted: ReadonlySet<number>, facts: Facts): Ours | undefined {
+  const joined = asTail(before, after, wanted, facts) ?? asHead(before, after, wanted);
+  if (!joined) return undefined;
+  const bindings = joined.outputs.length + (joined.launch?.inputs.length ?? 0) + extraInputs(joined);
+  return bindings <= facts.bindings ? joined : undefined;
+}
+
+/** The bindings that heads and tail add to a program's own. */
+function extraInputs({ tail, heads }: Ours): number {
+  const extra = new Set<string>();
+  for (const graph of [...heads.values(), ...(tail ? [tail] : [])]) {
+    for (const { buffer, element } of graph.operands) extra.add(`${buffer} ${element}`);
+  }
+  return extra.size;
+}
+
+/** Elementwise work on what the step before makes, element by element. */
+function asTail(
+  before: Ours,
+  after: Ours,
+  wanted: ReadonlySet<number>,
+  { buffers }: Facts,
+): Ours | undefined {
+  if (after.launch || !after.tail || after.heads.size > 0) return undefined;
+  const first = before.tail ?? rootGraph(before.launch as LaunchCommand, after.tail.count);
+  if (!first || first.count !== after.tail.count) return undefined;
+  // A reader that looks elsewhere needs the values in memory.
+  const made = new Set(first.outputs.map(({ buffer }) => buffer));
+  for (const buffer of made) if (buffers[buffer].bytes !== 4 * first.count) return undefined;
+  for (const { buffer, access } of after.tail.operands) {
+    if (made.has(buffer) && access !== 'same') return undefined;
+  }
+  return ours(before.launch, concatenate(first, after.tail, wanted), before.heads);
+}
+
+/** What a program stores, as a graph of nothing; undefined where it can't have a tail, or not of this size. */
+function rootGraph(launch: LaunchCommand, count: number): Graph<number> | undefined {
+  const { program, outputs } = launch;
+  if (!program.stores || outputs.length !== 1) return undefined;
+  return { count, operands: [], nodes: [], outputs: [{ node: ROOT, buffer: outputs[0] }] };
+}
+
+/** Elementwise work that one program alone reads. */
+function asHead(before: Ours, after: Ours, wanted: ReadonlySet<number>): Ours | undefined {
+  const { launch } = after;
+  if (!launch || before.launch || !before.tail || before.heads.size > 0) return undefined;
+  if (wanted.size > 0 || before.tail.outputs.length !== 1) return undefined;
+  const [{ buffer }] = before.tail.outputs;
+  const places = launch.inputs.flatMap((input, k) => (input === buffer ? [k] : []));
+  const read = after.tail?.operands.some((operand) => operand.buffer === buffer) ?? false;
+  if (read || places.some((k) => !launch.program.loads?.includes(k) || after.heads.has(k))) return undefined;
+  const heads = new Map(after.heads);
+  for (const k of places) heads.set(k, before.tail);
+  return ours(launch, after.tail, heads);
+}
+
+/** Both, one after the other; of the outputs of the first, those that are wanted. */
+function concatenate(
+  first: Graph<number>,
+  second: Graph<number>,
+  wanted: ReadonlySet<number>,
+): Graph<number> {
+  const operands: Operand<number>[] = [...first.operands];
+  const nodes: Node[] = [...first.nodes];
+  const made = new Map(first.outputs.map(({ node, buffer }) => [buffer, node]));
+  // An operand's argument: a node of the first, or the operand under its new number.
+  const argOf = second.operands.map((operand) => {
+    const node = made.get(operand.buffer);
+    if (node !== undefined) return node;
+    const same = operands.findIndex(
+      ({ buffer, element, access }) =>
+        buffer === operand.buffer &&
+        element === operand.element &&
+        JSON.stringify(access) === JSON.stringify(operand.access),
+    );
+    return -1 - (same >= 0 ? same : operands.push(operand) - 1);
+  });
+  const shift = first.nodes.length;
+  for (const node of second.nodes) {
+    nodes.push({
+      ...node,
+      args: node.args.map((arg) => (arg === ROOT ? ROOT : arg >= 0 ? arg + shift : argOf[-1 - arg])),
+    });
+  }
+  return {
+    count: first.count,
+    operands,
+    nodes,
+    outputs: [
+      ...first.outputs.filter(({ buffer }) => wanted.has(buffer)),
+      ...second.outputs.map(({ node, buffer }) => ({ node: node + shift, buffer })),
+    ],
+  };
+}
+
+function buffersWrittenOnce(commands: readonly Command[]): Set<number> {
+  const once = new Set<number>();
+  const seen = new Set<number>();
+  for (const { outputs } of commands) {
+    for (const buffer of outputs) {
+      if (seen.has(buffer)) once.delete(buffer);
+      else once.add(buffer);
+      seen.add(buffer);
+    }
+  }
+  return once;
+}

@@ -1,0 +1,121 @@
+import { type Backend, type BackendInfo, type Recorder, tfjsBackend } from '@tenon-ml/core';
+import { engine, findBackend, registerBackend, removeBackend } from '@tensorflow/tfjs-core';
+import { type AdapterOptions, type Found, openDevice } from './adapter.js';
+import type { GpuBackend } from './gpu_backend.js';
+
+export interface WebGpuOptions {
+  /**
+   * Where WebGPU comes from: an object like `navigator.gpu`. By default the browser's, or in Node that of the package
+   * `webgpu`.
+   */
+  readonly gpu?: { requestAdapter(options?: object): Promise<unknown> };
+  /** Which GPU, where there are two; 'high-performance' by default. */
+  readonly powerPreference?: 'low-power' | 'high-performance';
+  /** Whether compiled functions are recorded and replayed (default true). */
+  readonly record?: boolean;
+}
+
+/**
+ * The GPU, by WebGPU: in browsers, and in Node by way of Dawn (the optional package `webgpu`).
+ *
+ * Every kernel of tfjs-backend-webgpu is there; those that training spends its time in are ours. Steps made by `compile`
+ * are recorded and replayed as one command buffer, with elementwise work joined to what it comes from. That changes
+ * results in their last bits, so calls that are recorded return the plan's results from the first one on.
+ *
+ * `init` throws `BACKEND_UNAVAILABLE` where there is no GPU or no WebGPU, saying which. A GPU that is lost later makes
+ * whatever is asked of it next throw `DEVICE_LOST`; `dispose` and `init` start afresh.
+ */
+export function webgpu(options: WebGpuOptions = {}): Backend {
+  const { record = true } = options;
+  let engineName = '';
+  let info: BackendInfo | undefined;
+  let starting: Promise<void> | undefined;
+  let recorder: { readonly of: GpuBackend; readonly recorder: Recorder } | undefined;
+  let createRecorder: ((backend: GpuBackend) => Recorder) | undefined;
+
+  const start = async (): Promise<void> => {
+    const found = await openDevice(options as AdapterOptions);
+    // Only now: the module loads tfjs's backend, which looks around for a GPU when it is imported.
+    const own = await import('./start.js');
+    const name = freeEngineName();
+    own.registerKernels(name);
+    try {
+      const first = own.createGpuBackend(found);
+      registerBackend(name, () => first, 0);
+      await tfjsBackend(name).init();
+    } catch (error) {
+      own.unregisterKernels(name);
+      found.device.destroy();
+      throw error;
+    }
+    createRecorder = own.createRecorder;
+    info = infoOf(found);
+    engineName = name;
+  };
+
+  const instance = (): GpuBackend | undefined =>
+    engineName ? ((findBackend(engineName) ?? undefined) as unknown as GpuBackend | undefined) : undefined;
+
+  return Object.freeze({
+    name: 'webgpu',
+    /** Empty until `init` has resolved, and after `dispose`. */
+    get engineName() {
+      return engineName;
+    },
+    get recorder() {
+      const backend = record ? instance() : undefined;
+      if (!backend || !createRecorder) return undefined;
+      if (recorder?.of !== backend) recorder = { of: backend, recorder: createRecorder(backend) };
+      return recorder.recorder;
+    },
+    async init(): Promise<BackendInfo> {
+      if (!engineName) {
+        starting ??= start().finally(() => {
+          starting = undefined;
+        });
+        await starting;
+      }
+      return info as BackendInfo;
+    },
+    async dispose(): Promise<void> {
+      await starting?.catch(() => {});
+      if (!engineName) return;
+      const name = engineName;
+      // A process that ends with work in flight may crash in the driver.
+      await instance()?.commands.idle();
+      engineName = '';
+      recorder = undefined;
+      removeBackend(name);
+      const { unregisterKernels } = await import('./start.js');
+      unregisterKernels(name);
+    },
+    memory() {
+      const device = instance()?.commands;
+      return { inUse: device?.inUse ?? 0, peak: device?.peak ?? 0, reserved: device?.allocated ?? 0 };
+    },
+  });
+}
+
+function infoOf({ device, description, isSoftware }: Found): BackendInfo {
+  return Object.freeze({
+    name: 'webgpu',
+    device: `GPU, ${description}${isSoftware ? ' (in software)' : ''}`,
+    threads: 1,
+    features: Object.freeze({
+      kernels: 'wgsl',
+      software: isSoftware,
+      'shader-f16': device.features.has('shader-f16'),
+      subgroups: device.features.has('subgroups'),
+      'timestamp-query': device.features.has('timestamp-query'),
+      maxBufferBytes: device.limits.maxBufferSize,
+    }),
+  });
+}
+
+// tfjs keys kernels by `BACKEND_KERNEL` and splits at the first `_`, so there is none in a name.
+function freeEngineName(): string {
+  const taken = new Set(engine().backendNames());
+  let name = 'tenon-webgpu';
+  for (let count = 2; taken.has(name); count++) name = `tenon-webgpu${count}`;
+  return name;
+}
