@@ -1,10 +1,11 @@
 import { getKernelsForBackend, registerKernel, unregisterKernel } from '@tensorflow/tfjs-core';
+import { convolutionKernels } from './convolution.js';
 import { elementwiseKernels } from './elementwise.js';
 import type { Kernel } from './kernel.js';
 import { matmulKernels } from './matmul.js';
 
 /** The kernels of this package; every other one is tfjs's. */
-export const ownKernels: readonly Kernel[] = [...elementwiseKernels, ...matmulKernels];
+export const ownKernels: readonly Kernel[] = [...elementwiseKernels, ...matmulKernels, ...convolutionKernels];
 
 /** Registers tfjs's WebGPU kernels and ours with tfjs, for a backend of this name. */
 export function registerKernels(backendName: string): void {
