@@ -3,9 +3,15 @@ import { convolutionKernels } from './convolution.js';
 import { elementwiseKernels } from './elementwise.js';
 import type { Kernel } from './kernel.js';
 import { matmulKernels } from './matmul.js';
+import { poolingKernels } from './pooling.js';
 
 /** The kernels of this package; every other one is tfjs's. */
-export const ownKernels: readonly Kernel[] = [...elementwiseKernels, ...matmulKernels, ...convolutionKernels];
+export const ownKernels: readonly Kernel[] = [
+  ...elementwiseKernels,
+  ...matmulKernels,
+  ...convolutionKernels,
+  ...poolingKernels,
+];
 
 /** Registers tfjs's WebGPU kernels and ours with tfjs, for a backend of this name. */
 export function registerKernels(backendName: string): void {
