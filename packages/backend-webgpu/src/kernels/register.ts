@@ -1,9 +1,10 @@
 import { getKernelsForBackend, registerKernel, unregisterKernel } from '@tensorflow/tfjs-core';
 import { elementwiseKernels } from './elementwise.js';
 import type { Kernel } from './kernel.js';
+import { reductionKernels } from './reduction.js';
 
 /** The kernels of this package; every other one is tfjs's. */
-export const ownKernels: readonly Kernel[] = [...elementwiseKernels];
+export const ownKernels: readonly Kernel[] = [...elementwiseKernels, ...reductionKernels];
 
 /** Registers tfjs's WebGPU kernels and ours with tfjs, for a backend of this name. */
 export function registerKernels(backendName: string): void {
