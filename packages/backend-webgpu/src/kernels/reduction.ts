@@ -18,13 +18,7 @@ import { floatBits, type GpuBackend } from '../gpu_backend.js';
 import { linearGroups, stridedAccess } from '../graph.js';
 import { elementOf, type Program } from '../program.js';
 import { defineKernel, type Kernel } from './kernel.js';
-
-/** x as [outer, count, inner], with what is reduced in the middle. */
-export interface Reduced {
-  readonly outer: number;
-  readonly count: number;
-  readonly inner: number;
-}
+import { cut, type Layout, layoutOf, placing, type Reduced, tree, WORKGROUP } from './layout.js';
 
 /** How numbers are joined, in WGSL, for float32 and for int32 (and bool). */
 interface Operation {
@@ -48,34 +42,6 @@ const LEAST: Operation = {
 };
 const ALL: Operation = { name: 'all', initial: ['1f', '1i'], combine: ['a * b', 'a & b'] };
 const ANY: Operation = { name: 'any', initial: ['0f', '0i'], combine: ['maximum(a, b)', 'a | b'] };
-
-const WORKGROUP = 256;
-/** Elements that an invocation goes through, at the least, before another is asked to help. */
-const LEAST_PER_LANE = 4;
-/** A reduction is cut in two stages where it makes fewer workgroups: enough for a large GPU's some hundred processors. */
-const WANTED_GROUPS = 256;
-/** Elements for each invocation of a first stage; below, a second stage costs more than it saves. */
-const LEAST_PER_CUT = 8;
-
-/** The least power of 2 that isn't less. */
-export function powerOfTwo(count: number): number {
-  return 2 ** Math.ceil(Math.log2(Math.max(1, count)));
-}
-
-/** How the 256 invocations of a workgroup are laid out: over the reduced axis, over columns, over rows. */
-interface Layout {
-  readonly lanes: number;
-  readonly width: number;
-  readonly rows: number;
-}
-
-/** Neighbours read neighbours: along the reduced axis if it is the last one, along the columns if not. */
-function layoutOf(count: number, inner: number): Layout {
-  const wanted = powerOfTwo(count / LEAST_PER_LANE);
-  const lanes = Math.min(wanted, WORKGROUP / Math.min(32, powerOfTwo(inner)));
-  const width = Math.min(powerOfTwo(inner), WORKGROUP / lanes);
-  return { lanes, width, rows: WORKGROUP / lanes / width };
-}
 
 /** The axes to reduce in the middle; where they don't adjoin, a permutation makes them the last ones first. */
 function arrange(gpu: GpuBackend, x: TensorInfo, axes: readonly number[]): [TensorInfo, Reduced, boolean] {
@@ -119,17 +85,6 @@ function reducedOf(shape: readonly number[], axes: readonly number[]): Reduced |
 
 function remaining(shape: readonly number[], axes: readonly number[], keepDims: boolean): number[] {
   return shape.flatMap((length, axis) => (axes.includes(axis) ? (keepDims ? [1] : []) : [length]));
-}
-
-/** WGSL of where an invocation stands in a layout: `column`, `along` the axis, `part` of it, `row`; and whether that is `inside`. */
-function placing({ lanes, width, rows }: Layout): string {
-  return `
-    let block = group.y * groups.x + group.x;
-    let column = (block % u.columnBlocks) * ${width}u + lane % ${width}u;
-    let along = (lane / ${width}u) % ${lanes}u;
-    let part = (block / u.columnBlocks) % u.parts;
-    let row = block / u.columnBlocks / u.parts * ${rows}u + lane / ${width * lanes}u;
-    let inside = column < u.inner && row < u.outer;`;
 }
 
 function reduceProgram(
@@ -186,33 +141,6 @@ function reduceProgram(
         store((row * u.parts + part) * u.inner + column, ${divides ? 'total / u.divisor' : 'total'});
       }`,
   };
-}
-
-/** Joins the totals of the lanes of a row or column in a tree: the first lane has the whole. */
-function tree(lanes: number, width: number): string {
-  return `
-    scratch[lane] = total;
-    for (var half = ${lanes / 2}u; half > 0u; half = half / 2u) {
-      workgroupBarrier();
-      if (along < half) {
-        total = combine(total, scratch[lane + half * ${width}u]);
-        scratch[lane] = total;
-      }
-    }`;
-}
-
-/** How a reduction is cut: by shapes alone, so that its bits are always the same. */
-function cut(
-  { outer, count, inner }: Reduced,
-  layout: Layout,
-): { chunk: number; parts: number; groups: number; columnBlocks: number } {
-  const columnBlocks = Math.ceil(inner / layout.width);
-  const groups = columnBlocks * Math.ceil(outer / layout.rows);
-  const most = Math.floor(count / (layout.lanes * LEAST_PER_CUT));
-  const wanted = Math.max(1, Math.min(Math.ceil(WANTED_GROUPS / Math.max(1, groups)), most));
-  const chunk = Math.max(1, Math.ceil(count / wanted));
-  const parts = Math.max(1, Math.ceil(count / chunk));
-  return { chunk, parts, groups: groups * parts, columnBlocks };
 }
 
 /** Writes the reduction of x [outer, count, inner] to out [outer, inner], in one dispatch or in two. */

@@ -1,10 +1,17 @@
 import { getKernelsForBackend, registerKernel, unregisterKernel } from '@tensorflow/tfjs-core';
+import { crossEntropyKernels } from './cross_entropy.js';
 import { elementwiseKernels } from './elementwise.js';
 import type { Kernel } from './kernel.js';
+import { normalizationKernels } from './normalization.js';
 import { reductionKernels } from './reduction.js';
 
 /** The kernels of this package; every other one is tfjs's. */
-export const ownKernels: readonly Kernel[] = [...elementwiseKernels, ...reductionKernels];
+export const ownKernels: readonly Kernel[] = [
+  ...elementwiseKernels,
+  ...reductionKernels,
+  ...crossEntropyKernels,
+  ...normalizationKernels,
+];
 
 /** Registers tfjs's WebGPU kernels and ours with tfjs, for a backend of this name. */
 export function registerKernels(backendName: string): void {
