@@ -2,6 +2,7 @@ import { getKernelsForBackend, registerKernel, unregisterKernel } from '@tensorf
 import { crossEntropyKernels } from './cross_entropy.js';
 import { elementwiseKernels } from './elementwise.js';
 import type { Kernel } from './kernel.js';
+import { movementKernels } from './movement.js';
 import { normalizationKernels } from './normalization.js';
 import { reductionKernels } from './reduction.js';
 
@@ -11,6 +12,7 @@ export const ownKernels: readonly Kernel[] = [
   ...reductionKernels,
   ...crossEntropyKernels,
   ...normalizationKernels,
+  ...movementKernels,
 ];
 
 /** Registers tfjs's WebGPU kernels and ours with tfjs, for a backend of this name. */
