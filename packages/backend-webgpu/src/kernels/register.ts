@@ -1,6 +1,7 @@
 import { getKernelsForBackend, registerKernel, unregisterKernel } from '@tensorflow/tfjs-core';
 import { crossEntropyKernels } from './cross_entropy.js';
 import { elementwiseKernels } from './elementwise.js';
+import { gatherKernels } from './gather.js';
 import type { Kernel } from './kernel.js';
 import { movementKernels } from './movement.js';
 import { normalizationKernels } from './normalization.js';
@@ -13,6 +14,7 @@ export const ownKernels: readonly Kernel[] = [
   ...crossEntropyKernels,
   ...normalizationKernels,
   ...movementKernels,
+  ...gatherKernels,
 ];
 
 /** Registers tfjs's WebGPU kernels and ours with tfjs, for a backend of this name. */
