@@ -176,6 +176,11 @@ export function sumInto(gpu: GpuBackend, x: TensorInfo, out: TensorInfo, reduced
   reduceInto(gpu, SUM, x, out, reduced);
 }
 
+/** The same of a bool x: whether all are true. */
+export function allInto(gpu: GpuBackend, x: TensorInfo, out: TensorInfo, reduced: Reduced): void {
+  reduceInto(gpu, ALL, x, out, reduced);
+}
+
 type Dtypes = { readonly [from: string]: 'float32' | 'int32' | 'bool' };
 
 /**
