@@ -1,9 +1,27 @@
 import { getKernelsForBackend, registerKernel, unregisterKernel } from '@tensorflow/tfjs-core';
+import { choose } from './choose.js';
+import { crossEntropyKernels } from './cross_entropy.js';
 import { elementwiseKernels } from './elementwise.js';
+import { gatherKernels } from './gather.js';
 import type { Kernel } from './kernel.js';
+import { movementKernels } from './movement.js';
+import { normalizationKernels } from './normalization.js';
+import { optimizerKernels } from './optimizer.js';
+import { randomKernels } from './random.js';
+import { reductionKernels } from './reduction.js';
 
 /** The kernels of this package; every other one is tfjs's. */
-export const ownKernels: readonly Kernel[] = [...elementwiseKernels];
+export const ownKernels: readonly Kernel[] = [
+  ...elementwiseKernels,
+  ...reductionKernels,
+  ...crossEntropyKernels,
+  ...normalizationKernels,
+  ...movementKernels,
+  ...gatherKernels,
+  ...optimizerKernels,
+  ...randomKernels,
+  choose,
+];
 
 /** Registers tfjs's WebGPU kernels and ours with tfjs, for a backend of this name. */
 export function registerKernels(backendName: string): void {
