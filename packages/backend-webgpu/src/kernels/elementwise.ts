@@ -4,7 +4,7 @@ import { f32Literal } from '../prelude.js';
 import { defineKernel, type Kernel } from './kernel.js';
 
 /** WGSL of functions of one float32, `$0`. NaN stays NaN: where a compiler might lose it, it is asked for. */
-const unary: { readonly [kernel: string]: string } = {
+export const unary: { readonly [kernel: string]: string } = {
   [tf.Relu]: 'select(maximum($0, 0f), nan(), isNan($0))',
   [tf.Relu6]: 'select(minimum(maximum($0, 0f), 6f), nan(), isNan($0))',
   [tf.Sqrt]: 'squareRoot($0)',

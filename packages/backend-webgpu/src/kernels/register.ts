@@ -4,6 +4,7 @@ import { crossEntropyKernels } from './cross_entropy.js';
 import { elementwiseKernels } from './elementwise.js';
 import { gatherKernels } from './gather.js';
 import type { Kernel } from './kernel.js';
+import { matmulKernels } from './matmul.js';
 import { movementKernels } from './movement.js';
 import { normalizationKernels } from './normalization.js';
 import { optimizerKernels } from './optimizer.js';
@@ -12,15 +13,16 @@ import { reductionKernels } from './reduction.js';
 
 /** The kernels of this package; every other one is tfjs's. */
 export const ownKernels: readonly Kernel[] = [
-  ...elementwiseKernels,
-  ...reductionKernels,
+  choose,
   ...crossEntropyKernels,
-  ...normalizationKernels,
-  ...movementKernels,
+  ...elementwiseKernels,
   ...gatherKernels,
+  ...matmulKernels,
+  ...movementKernels,
+  ...normalizationKernels,
   ...optimizerKernels,
   ...randomKernels,
-  choose,
+  ...reductionKernels,
 ];
 
 /** Registers tfjs's WebGPU kernels and ours with tfjs, for a backend of this name. */
