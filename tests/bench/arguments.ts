@@ -22,7 +22,8 @@ options
   --batch N,...     batch sizes instead of the workload's own (matmul has none)
   --threads N,...   threads of every peer that has them; 1 by default
   --peers NAME,...  ${[...new Set(peerSources.map(({ name }) => name))].join(', ')};
-                    NAME:BACKEND for one backend of a peer; all by default
+                    NAME:BACKEND for one backend of a peer; by default all that are on the
+                    CPU, or for the suite webgpu all that are on the GPU
   --python PATH     the Python of pytorch and keras; python3 by default
   --rounds N        rounds of a comparison; 5 by default
   --seconds N       measuring time in all; 20 for each comparison by default
@@ -62,7 +63,7 @@ export function parseArguments(args: readonly string[]): BenchOptions | 'help' {
     several: positionals.length > 1 || positionals[0] in suites,
     batches: values.batch === undefined ? undefined : integers('--batch', values.batch),
     threads: threadCounts(positionals, values.threads),
-    peers: choosePeers(values.peers),
+    peers: choosePeers(values.peers, positionals.includes('webgpu')),
     python: values.python ?? 'python3',
     rounds: oneInteger('--rounds', values.rounds ?? '5'),
     seconds: values.seconds === undefined ? undefined : seconds('--seconds', values.seconds),
@@ -106,12 +107,13 @@ function threadCounts(names: readonly string[], text: string | undefined): reado
   return threads;
 }
 
-function choosePeers(text: string | undefined): readonly PeerSource[] {
-  if (text === undefined) return peerSources;
+function choosePeers(text: string | undefined, onGpu: boolean): readonly PeerSource[] {
+  const usual = peerSources.filter(({ gpu = false }) => gpu === onGpu);
+  if (text === undefined) return usual;
   const chosen = new Set<PeerSource>();
   for (const wanted of text.split(',')) {
     const [name, backend] = wanted.split(':');
-    const found = peerSources.filter(
+    const found = (backend === undefined ? usual : peerSources).filter(
       (source) => source.name === name && (backend === undefined || source.backend === backend),
     );
     if (found.length === 0) {

@@ -11,6 +11,8 @@ export interface PeerSource {
   readonly program: string;
   /** Whether it has one thread in Node, whatever it is told. */
   readonly singleThreaded?: boolean;
+  /** Whether it computes on a GPU: such peers are compared with each other, by the suite `webgpu` or by name. */
+  readonly gpu?: boolean;
 }
 
 export const peerSources: readonly PeerSource[] = [
@@ -21,6 +23,10 @@ export const peerSources: readonly PeerSource[] = [
   { name: 'jax-js', backend: 'wasm', program: 'jax-js.ts', singleThreaded: true },
   { name: 'pytorch', backend: 'cpu', program: 'pytorch.py' },
   { name: 'keras', backend: 'tensorflow', program: 'keras.py' },
+  { name: 'tenon', backend: 'webgpu', program: 'tenon-webgpu.ts', singleThreaded: true, gpu: true },
+  { name: 'tfjs-ops', backend: 'webgpu', program: 'tfjs-ops.ts', singleThreaded: true, gpu: true },
+  { name: 'tfjs-layers', backend: 'webgpu', program: 'tfjs-layers.ts', singleThreaded: true, gpu: true },
+  { name: 'jax-js', backend: 'webgpu', program: 'jax-js.ts', singleThreaded: true, gpu: true },
 ];
 
 /** Bundles the programs that need it, once each. */

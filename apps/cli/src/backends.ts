@@ -1,8 +1,12 @@
 import { wasm } from '@tenon-ml/backend-wasm';
+import { webgpu } from '@tenon-ml/backend-webgpu';
 import { type Backend, type Selection, selectBackend, unknownName } from '@tenon-ml/core';
 
-/** The backends that this release has, best first: what `--backend auto` tries in turn. */
-const makers: { readonly [name: string]: () => Backend } = { wasm };
+/**
+ * The backends that this release has, in the order in which `--backend auto` tries them: wasm runs everywhere and has
+ * been measured; a GPU is for those who ask for it, until it has been measured on enough of them.
+ */
+const makers: { readonly [name: string]: () => Backend } = { wasm, webgpu };
 
 export const backendNames: readonly string[] = ['auto', ...Object.keys(makers)];
 

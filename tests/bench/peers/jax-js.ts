@@ -4,15 +4,31 @@
  */
 import type * as Jax from '@jax-js/jax';
 import { matmul } from '../workloads/matmul.js';
+import { openGpus } from './dawn.js';
 import { type JaxArray, type Network, networks, type Params } from './jax_networks.js';
-import { installedVersion, optional, type Started, serve, type Unit, Unsupported } from './serve.js';
+import {
+  installedVersion,
+  optional,
+  type Started,
+  serve,
+  Unavailable,
+  type Unit,
+  Unsupported,
+} from './serve.js';
 
 const [beta1, beta2, epsilon, learningRate] = [0.9, 0.999, 1e-8, 1e-5];
 
 await serve(async ({ backend }) => {
   const jax = await optional(() => import('@jax-js/jax'), '@jax-js/jax');
-  await jax.init('wasm');
-  jax.defaultDevice('wasm');
+  const device = backend as 'wasm' | 'webgpu';
+  if (device === 'webgpu') {
+    const { gpu, backend: found } = await openGpus();
+    if (found === 'webgpu-null') throw new Unavailable('there is no GPU');
+    Object.defineProperty(globalThis, 'navigator', { value: { gpu }, configurable: true });
+  }
+  const ready = await jax.init(device);
+  if (!ready.includes(device)) throw new Unavailable(`jax-js finds no ${device} here`);
+  jax.defaultDevice(device);
   const version = installedVersion(import.meta.resolve('@jax-js/jax'));
   return { version, backend, threads: 1, start: (unit) => start(jax, unit) };
 });

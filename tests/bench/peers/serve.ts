@@ -94,7 +94,10 @@ async function answer(peer: Peer, units: Map<number, Started>, request: Request)
     return {};
   }
   if (!unit) throw new Error(`unit ${id} was not started, or has failed`);
-  if (op === 'describe') return { dispatches: unit.dispatches?.(), jsMs: await unit.jsMs?.() };
+  if (op === 'describe') {
+    const jsMs = await unit.jsMs?.();
+    return { dispatches: unit.dispatches?.(), jsMs };
+  }
   const times: number[] = [];
   let loss: number | undefined;
   for (let i = 0; i < steps; i++) {

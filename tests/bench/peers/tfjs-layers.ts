@@ -5,7 +5,8 @@
 import type * as Core from '@tensorflow/tfjs-core';
 import type * as Layers from '@tensorflow/tfjs-layers';
 import { matmul } from '../workloads/matmul.js';
-import { optional, type Peer, type Started, serve, type Unit, Unsupported } from './serve.js';
+import { openGpus } from './dawn.js';
+import { optional, type Peer, type Started, serve, Unavailable, type Unit, Unsupported } from './serve.js';
 
 type Tfjs = typeof Core & typeof Layers;
 
@@ -27,8 +28,17 @@ async function load(backend: string): Promise<Tfjs> {
   await import('@tensorflow/tfjs-core/dist/register_all_gradients');
   const layers = await optional(() => import('@tensorflow/tfjs-layers'), '@tensorflow/tfjs-layers');
   if (backend === 'cpu') await import('@tensorflow/tfjs-backend-cpu');
+  else if (backend === 'webgpu') await loadWebGpu();
   else await optional(() => import('@tensorflow/tfjs-backend-wasm'), '@tensorflow/tfjs-backend-wasm');
   return { ...core, ...layers };
+}
+
+/** tfjs looks for a GPU when its backend is imported. */
+async function loadWebGpu(): Promise<void> {
+  const { gpu, backend } = await openGpus();
+  if (backend === 'webgpu-null') throw new Unavailable('there is no GPU');
+  Object.defineProperty(globalThis, 'navigator', { value: { gpu }, configurable: true });
+  await optional(() => import('@tensorflow/tfjs-backend-webgpu'), '@tensorflow/tfjs-backend-webgpu');
 }
 
 async function start(tf: Tfjs, unit: Unit): Promise<Started> {

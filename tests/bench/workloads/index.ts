@@ -17,10 +17,11 @@ export const workloads: readonly Workload[] = [
   inference,
 ];
 
-/** Names for several workloads at once. `cpu` is one thread whatever `--threads` says. */
+/** Names for several workloads at once. `cpu` is one thread whatever `--threads` says; `webgpu` is peers on a GPU. */
 export const suites: { readonly [name: string]: readonly string[] } = {
   all: workloads.map(({ name }) => name),
   cpu: workloads.map(({ name }) => name),
+  webgpu: [cifar10Cnn, gptNano, resnet8, mlp, matmul].map(({ name }) => name),
   training: workloads.filter(({ kind }) => kind === 'training').map(({ name }) => name),
 };
 

@@ -5,6 +5,7 @@ import { availableParallelism, cpus, freemem, release, totalmem } from 'node:os'
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { wasm } from '@tenon-ml/backend-wasm';
+import { webgpu } from '@tenon-ml/backend-webgpu';
 import { type Backend, type BackendInfo, compile, fromNested, read, toNested } from '@tenon-ml/core';
 import { matMul, type Tensor2D } from '@tensorflow/tfjs-core';
 import { createJiti } from 'jiti';
@@ -59,12 +60,6 @@ const oldestNode = [20, 19] as const;
 
 const notInThisRelease: readonly BackendReport[] = [
   {
-    name: 'webgpu',
-    available: false,
-    reason: 'not in this release: there is no engine for GPUs over WebGPU yet',
-    hint: 'Use wasm, which runs on the CPU.',
-  },
-  {
     name: 'cuda',
     available: false,
     reason: 'not in this release: there is no engine for NVIDIA GPUs yet',
@@ -74,7 +69,7 @@ const notInThisRelease: readonly BackendReport[] = [
 
 /** Looks at what this machine can run. Each backend is started, and computes something. */
 export async function doctor(options: DoctorOptions = {}): Promise<DoctorReport> {
-  const { folder = process.cwd(), backends = [wasm()] } = options;
+  const { folder = process.cwd(), backends = [wasm(), webgpu()] } = options;
   const tried: BackendReport[] = [];
   for (const backend of backends) tried.push(await tryBackend(backend));
   const [major, minor] = process.versions.node.split('.').map(Number);

@@ -1,7 +1,6 @@
 import { Add, type KernelFunc, type NamedAttrMap, type TensorInfo, util } from '@tensorflow/tfjs-core';
 import type { EngineBackend } from '../engine_backend.js';
-import { cpuKernel } from './host.js';
-import { defineKernel, hostKernel, type Kernel, type KernelCall } from './kernel.js';
+import { cpuKernel, defineKernel, hostKernel, type Kernel, type KernelCall } from './kernel.js';
 
 interface FusedAttrs {
   activation?: string;

@@ -89,6 +89,11 @@ export function hostKernel(kernelName: string, kernelFunc: KernelFunc): Kernel {
   };
 }
 
+/** tfjs-backend-cpu's kernel of a name. */
+export function cpuKernel(kernelName: string): KernelFunc {
+  return (getKernel(kernelName, 'cpu') as KernelConfig).kernelFunc;
+}
+
 function fallbackFor(kernelName: string): KernelFunc {
   const config = getKernel(kernelName, 'cpu') as KernelConfig | undefined;
   if (!config)

@@ -1,16 +1,32 @@
 import { getKernelsForBackend, registerKernel, unregisterKernel } from '@tensorflow/tfjs-core';
+import { choose } from './choose.js';
 import { convolutionKernels } from './convolution.js';
+import { crossEntropyKernels } from './cross_entropy.js';
 import { elementwiseKernels } from './elementwise.js';
+import { gatherKernels } from './gather.js';
 import type { Kernel } from './kernel.js';
 import { matmulKernels } from './matmul.js';
+import { movementKernels } from './movement.js';
+import { normalizationKernels } from './normalization.js';
+import { optimizerKernels } from './optimizer.js';
 import { poolingKernels } from './pooling.js';
+import { randomKernels } from './random.js';
+import { reductionKernels } from './reduction.js';
 
 /** The kernels of this package; every other one is tfjs's. */
 export const ownKernels: readonly Kernel[] = [
-  ...elementwiseKernels,
-  ...matmulKernels,
+  choose,
   ...convolutionKernels,
+  ...crossEntropyKernels,
+  ...elementwiseKernels,
+  ...gatherKernels,
+  ...matmulKernels,
+  ...movementKernels,
+  ...normalizationKernels,
+  ...optimizerKernels,
   ...poolingKernels,
+  ...randomKernels,
+  ...reductionKernels,
 ];
 
 /** Registers tfjs's WebGPU kernels and ours with tfjs, for a backend of this name. */

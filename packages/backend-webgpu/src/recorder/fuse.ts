@@ -19,8 +19,8 @@ type Ours = Extract<Step, { kind: 'ours' }>;
 /** What steps are joined by. */
 interface Facts {
   readonly buffers: readonly Buffer[];
-  /** Of each buffer, whether it is written once, by one command. */
-  readonly writtenOnce: ReadonlySet<number>;
+  /** Of each buffer, the commands that write it. */
+  readonly writers: ReadonlyMap<number, readonly number[]>;
   /** Outputs of the whole. */
   readonly kept: ReadonlySet<number>;
   /** Storage buffers that a program may have. */
@@ -28,82 +28,120 @@ interface Facts {
 }
 
 /**
- * Joins elementwise work to what it comes from and to what it goes to. A step is joined to the first step that reads
- * what it makes, and runs in that one's place; what others read as well is written there. So:
+ * Joins elementwise work to what it comes from and to what it goes to:
  *
  * - chains and bundles of elementwise work over as many elements become one dispatch of several outputs,
  * - work on what a program stores becomes its tail (a bias and a relu after a product),
  * - work that only a program reads, and about once, becomes its head (a square before a sum).
+ *
+ * What two steps do is done in the place of the second, if nothing between them reads what the first makes, or else in
+ * the place of the first, if all that the second reads is there by then.
  *
  * Numbers may change in their last bits, as compilers contract a·b + c where they see both.
  */
 export function fuse(
   commands: readonly Command[],
   outputs: readonly number[],
-  facts: Pick<Facts, 'buffers' | 'bindings'>,
+  { buffers, bindings }: Pick<Facts, 'buffers' | 'bindings'>,
 ): Step[] {
-  const all: Facts = { ...facts, writtenOnce: buffersWrittenOnce(commands), kept: new Set(outputs) };
-  const steps: (Step | undefined)[] = commands.map((command) => stepOf(command));
-  const readers = new Map<number, Set<number>>();
-  const producer = new Map<number, number>();
-  const enter = (at: number): void => {
-    for (const buffer of steps[at]?.inputs ?? []) {
-      const known = readers.get(buffer);
-      if (known) known.add(at);
-      else readers.set(buffer, new Set([at]));
-    }
-    for (const buffer of steps[at]?.outputs ?? []) producer.set(buffer, at);
-  };
-  const leave = (at: number): void => {
-    for (const buffer of steps[at]?.inputs ?? []) readers.get(buffer)?.delete(at);
-  };
-  for (let at = 0; at < steps.length; at++) enter(at);
-
-  for (let at = 0; at < steps.length; at++) {
-    for (let again = true; again; ) {
-      again = false;
-      const step = steps[at];
-      if (step?.kind !== 'ours') break;
-      for (const buffer of new Set(step.inputs)) {
-        const from = producer.get(buffer);
-        if (from === undefined || from >= at) continue;
-        const before = steps[from];
-        if (before?.kind !== 'ours' || !before.outputs.every((made) => all.writtenOnce.has(made))) continue;
-        // Whoever reads what it makes has to come later than here.
-        const others = before.outputs.flatMap((made) => [...(readers.get(made) ?? [])]);
-        if (others.some((reader) => reader < at)) continue;
-        const wanted = new Set(
-          before.outputs.filter(
-            (made) => all.kept.has(made) || [...(readers.get(made) ?? [])].some((reader) => reader !== at),
-          ),
-        );
-        // What it reads must still be what it was.
-        if (!before.inputs.every((read) => isConstantSince(read, from, at, commands, all))) continue;
-        const joined = join(before, step, wanted, all);
-        if (!joined) continue;
-        leave(from);
-        leave(at);
-        steps[from] = undefined;
-        steps[at] = joined;
-        enter(at);
-        again = true;
-        break;
-      }
+  const facts: Facts = { buffers, bindings, writers: writersOf(commands), kept: new Set(outputs) };
+  const steps = new Steps(commands);
+  for (let at = 0; at < commands.length; at++) {
+    while (joinAt(steps, at, facts)) {
+      // Whatever was joined may have brought another that can be.
     }
   }
-  return steps.filter((step) => step !== undefined);
+  return steps.all();
 }
 
-function isConstantSince(
-  buffer: number,
+/** Joins the step to one that makes what it reads; whether it is still there, and there may be more to join. */
+function joinAt(steps: Steps, at: number, facts: Facts): boolean {
+  const step = steps.get(at);
+  if (step?.kind !== 'ours') return false;
+  for (const buffer of step.inputs) {
+    const from = steps.producer(buffer);
+    if (from === undefined || from >= at) continue;
+    const before = steps.get(from);
+    if (before?.kind !== 'ours' || !before.outputs.every((made) => facts.writers.get(made)?.length === 1)) {
+      continue;
+    }
+    const wanted = new Set(
+      before.outputs.filter(
+        (made) => facts.kept.has(made) || steps.readers(made).some((reader) => reader !== at),
+      ),
+    );
+    const joined = join(before, step, wanted, facts);
+    if (!joined) continue;
+    const isReadBetween = before.outputs.some((made) => steps.readers(made).some((reader) => reader < at));
+    if (!isReadBetween && areUnchanged(before.inputs, from, at, facts)) {
+      steps.replace(from, undefined);
+      steps.replace(at, joined);
+      return true;
+    }
+    const isThere = step.inputs.every((read) => (steps.producer(read) ?? -1) <= from);
+    const isMadeOnce = step.outputs.every((made) => facts.writers.get(made)?.length === 1);
+    if (isThere && isMadeOnce && step.launch === undefined && areUnchanged(step.inputs, from, at, facts)) {
+      steps.replace(at, undefined);
+      steps.replace(from, joined);
+      return false;
+    }
+  }
+  return false;
+}
+
+/** Whether no command after one and before another writes any of these buffers. */
+function areUnchanged(
+  read: readonly number[],
   from: number,
   to: number,
-  commands: readonly Command[],
-  { writtenOnce, buffers }: Facts,
+  { writers }: Pick<Facts, 'writers'>,
 ): boolean {
-  if (buffers[buffer].kind !== 'value' || writtenOnce.has(buffer)) return true;
-  for (let at = from + 1; at < to; at++) if (commands[at].outputs.includes(buffer)) return false;
-  return true;
+  return read.every((buffer) => !writers.get(buffer)?.some((at) => at > from && at < to));
+}
+
+/** Steps in the places of the commands that they come from, with who makes and who reads each buffer. */
+class Steps {
+  readonly #steps: (Step | undefined)[];
+  readonly #readers = new Map<number, Set<number>>();
+  readonly #producers = new Map<number, number>();
+
+  constructor(commands: readonly Command[]) {
+    this.#steps = commands.map((command) => stepOf(command));
+    for (let at = 0; at < commands.length; at++) this.#enter(at);
+  }
+
+  get(at: number): Step | undefined {
+    return this.#steps[at];
+  }
+
+  /** The place of the last step that writes a buffer; undefined for what is there from the beginning. */
+  producer(buffer: number): number | undefined {
+    return this.#producers.get(buffer);
+  }
+
+  readers(buffer: number): number[] {
+    return [...(this.#readers.get(buffer) ?? [])];
+  }
+
+  replace(at: number, step: Step | undefined): void {
+    for (const buffer of this.#steps[at]?.inputs ?? []) this.#readers.get(buffer)?.delete(at);
+    this.#steps[at] = step;
+    this.#enter(at);
+  }
+
+  all(): Step[] {
+    return this.#steps.filter((step) => step !== undefined);
+  }
+
+  #enter(at: number): void {
+    const step = this.#steps[at];
+    for (const buffer of step?.inputs ?? []) {
+      const known = this.#readers.get(buffer);
+      if (known) known.add(at);
+      else this.#readers.set(buffer, new Set([at]));
+    }
+    for (const buffer of step?.outputs ?? []) this.#producers.set(buffer, at);
+  }
 }
 
 function stepOf(command: Command): Step {
@@ -222,15 +260,14 @@ function concatenate(
   };
 }
 
-function buffersWrittenOnce(commands: readonly Command[]): Set<number> {
-  const once = new Set<number>();
-  const seen = new Set<number>();
-  for (const { outputs } of commands) {
+function writersOf(commands: readonly Command[]): Map<number, number[]> {
+  const writers = new Map<number, number[]>();
+  for (const [at, { outputs }] of commands.entries()) {
     for (const buffer of outputs) {
-      if (seen.has(buffer)) once.delete(buffer);
-      else once.add(buffer);
-      seen.add(buffer);
+      const known = writers.get(buffer);
+      if (known) known.push(at);
+      else writers.set(buffer, [at]);
     }
   }
-  return once;
+  return writers;
 }
