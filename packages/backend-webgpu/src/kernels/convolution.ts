@@ -12,6 +12,7 @@ import {
   util,
 } from '@tensorflow/tfjs-core';
 import type { GpuBackend } from '../gpu_backend.js';
+import { stridedAccess } from '../graph.js';
 import { epilogueOf, finish } from './epilogue.js';
 import { defineKernel, type Kernel } from './kernel.js';
 import { matrixFactor } from './matrix.js';
@@ -19,76 +20,81 @@ import { multiply } from './product.js';
 import { type Conv2DInfo, phasesOf, turnedWindowsFactor, windowsFactor } from './windows.js';
 
 type Shape = [number, number, number, number];
+type Attrs = Conv2DAttrs | FusedConv2DAttrs | Conv2DBackpropFilterAttrs | Conv2DBackpropInputAttrs;
 
 /**
- * Two-dimensional convolution, NHWC, as products with an operand that is never written out: U, the matrix of windows,
- * one row for each output position and one column for each element under the kernel. With K the kernel as a matrix
+ * Two-dimensional convolution as products with an operand that is never written out: U, the matrix of windows, one row
+ * for each output position and one column for each element under the kernel. With K the kernel as a matrix
  * [height·width·in, out]:
  *
  *   y = U · K,   ∂K = Uᵀ · ∂y,   and for ∂x see `phasesOf`
  *
- * x: [batch, height, width, in], kernel: [height, width, in, out], y: [batch, outHeight, outWidth, out]; float32. Other
- * dtypes, NCHW, and a ∂y of another shape than y (tfjs's suite has one) go to tfjs's kernels. Padding is a border of
- * zeros, so where it meets Inf or NaN in the kernel or in ∂y, y and ∂K are NaN, as in PyTorch; tfjs-backend-cpu leaves
- * out what lies on the padding.
+ * x: [batch, height, width, in], kernel: [height, width, in, out], y: [batch, outHeight, outWidth, out]; float32. NCHW is
+ * transposed before and after. Other dtypes, and a ∂y of another shape than y (tfjs's suite has one), go to tfjs's
+ * kernels. Padding is a border of zeros, so where it meets Inf or NaN in the kernel or in ∂y, y and ∂K are NaN, as in
+ * PyTorch; tfjs-backend-cpu leaves out what lies on the padding.
  */
-const conv2D = defineKernel<Conv2DAttrs>(Conv2D, ({ inputs: { x, filter }, attrs, gpu }) =>
-  isOurs(x, filter, attrs.dataFormat) ? convolve(gpu, x, filter, attrs) : undefined,
-);
-
-/** A convolution, its bias and its activation, NHWC. */
-const fusedConv2D = defineKernel<FusedConv2DAttrs>(FusedConv2D, ({ inputs, attrs, gpu }) => {
-  const { x, filter } = inputs;
-  const epilogue = epilogueOf(inputs, attrs);
-  if (!epilogue || !isOurs(x, filter, attrs.dataFormat)) return undefined;
-  return finish(gpu, convolve(gpu, x, filter, attrs), epilogue);
+const conv2D = defineKernel<Conv2DAttrs>(Conv2D, ({ inputs: { x, filter }, attrs, gpu }) => {
+  if (!areFloats(x, filter)) return undefined;
+  const info = infoOf(attrs, x.shape, filter.shape);
+  return withChannelsFirst(gpu, info, convolve(gpu, withChannelsLast(gpu, info, x), filter, info));
 });
 
-function convolve(
-  gpu: GpuBackend,
-  x: TensorInfo,
-  filter: TensorInfo,
-  { strides, dilations, pad, dimRoundingMode }: Conv2DAttrs | FusedConv2DAttrs,
-): TensorInfo {
-  const info = backend_util.computeConv2DInfo(
-    x.shape as Shape,
-    filter.shape as Shape,
-    strides,
-    dilations,
-    pad,
-    dimRoundingMode,
-  );
+/** A convolution, its bias and its activation. NCHW with prelu, or with a bias of more axes than one, goes to tfjs. */
+const fusedConv2D = defineKernel<FusedConv2DAttrs>(FusedConv2D, ({ inputs, attrs, gpu }) => {
+  const { x, filter, bias } = inputs;
+  const epilogue = epilogueOf(inputs, attrs);
+  if (!epilogue || !areFloats(x, filter)) return undefined;
+  const info = infoOf(attrs, x.shape, filter.shape);
+  const isRow = bias === undefined || bias.shape.length < 2;
+  if (info.dataFormat === 'channelsFirst' && (!isRow || attrs.activation === 'prelu')) return undefined;
+  const y = convolve(gpu, withChannelsLast(gpu, info, x), filter, info);
+  return withChannelsFirst(gpu, info, finish(gpu, y, epilogue));
+});
+
+/** y of an x with channels last, which is freed if it was made for this. */
+function convolve(gpu: GpuBackend, x: Image, filter: TensorInfo, info: Conv2DInfo): TensorInfo {
+  const { batchSize, outHeight, outWidth, outChannels } = info;
   const { positions, terms } = sizesOf(info);
-  return multiply(gpu, {
-    left: isMatrix(info) ? matrixFactor('left', x, positions, terms, false) : windowsFactor(x, info),
-    right: matrixFactor('right', filter, info.outChannels, terms, true),
+  const { tensor } = x;
+  const y = multiply(gpu, {
+    left: isMatrix(info)
+      ? matrixFactor('left', tensor, positions, terms, false)
+      : windowsFactor(tensor, info),
+    right: matrixFactor('right', filter, outChannels, terms, true),
     batch: 1,
     rows: positions,
-    columns: info.outChannels,
+    columns: outChannels,
     inner: terms,
-    shape: info.outShape,
+    shape: [batchSize, outHeight, outWidth, outChannels],
   });
+  x.free();
+  return y;
 }
 
 /** ∂K of `conv2D`, without dilation (as tfjs's gradient of it). */
 const conv2DBackpropFilter = defineKernel<Conv2DBackpropFilterAttrs>(
   Conv2DBackpropFilter,
   ({ inputs: { x, dy }, attrs, gpu }) => {
-    if (!isOurs(x, dy, attrs.dataFormat)) return undefined;
-    const { filterShape, strides, pad, dimRoundingMode } = attrs;
-    const shape = x.shape as Shape;
-    const info = backend_util.computeConv2DInfo(shape, filterShape, strides, 1, pad, dimRoundingMode);
-    if (!util.arraysEqual(dy.shape, info.outShape)) return undefined;
+    const info = infoOf(attrs, x.shape, attrs.filterShape);
+    if (!areFloats(x, dy) || !util.arraysEqual(dy.shape, info.outShape)) return undefined;
     const { positions, terms } = sizesOf(info);
-    return multiply(gpu, {
-      left: isMatrix(info) ? matrixFactor('left', x, terms, positions, true) : turnedWindowsFactor(x, info),
-      right: matrixFactor('right', dy, info.outChannels, positions, true),
+    const image = withChannelsLast(gpu, info, x);
+    const gradient = withChannelsLast(gpu, info, dy);
+    const result = multiply(gpu, {
+      left: isMatrix(info)
+        ? matrixFactor('left', image.tensor, terms, positions, true)
+        : turnedWindowsFactor(image.tensor, info),
+      right: matrixFactor('right', gradient.tensor, info.outChannels, positions, true),
       batch: 1,
       rows: terms,
       columns: info.outChannels,
       inner: positions,
       shape: info.filterShape,
     });
+    image.free();
+    gradient.free();
+    return result;
   },
 );
 
@@ -96,25 +102,25 @@ const conv2DBackpropFilter = defineKernel<Conv2DBackpropFilterAttrs>(
 const conv2DBackpropInput = defineKernel<Conv2DBackpropInputAttrs>(
   Conv2DBackpropInput,
   ({ inputs: { dy, filter }, attrs, gpu }) => {
-    if (!isOurs(dy, filter, attrs.dataFormat)) return undefined;
-    const { inputShape, strides, pad, dimRoundingMode } = attrs;
-    const shape = filter.shape as Shape;
-    const info = backend_util.computeConv2DInfo(inputShape, shape, strides, 1, pad, dimRoundingMode);
-    if (!util.arraysEqual(dy.shape, info.outShape)) return undefined;
+    const info = infoOf(attrs, attrs.inputShape, filter.shape);
+    if (!areFloats(dy, filter) || !util.arraysEqual(dy.shape, info.outShape)) return undefined;
     const { positions, terms } = sizesOf(info);
-    const { inShape, inChannels, outChannels } = info;
-    if (!isMatrix(info)) {
-      return multiply(gpu, { ...phasesOf(dy, filter, info), columns: inChannels, shape: inShape });
-    }
-    return multiply(gpu, {
-      left: matrixFactor('left', dy, positions, outChannels, false),
-      right: matrixFactor('right', filter, terms, outChannels, false),
-      batch: 1,
-      rows: positions,
-      columns: terms,
-      inner: outChannels,
-      shape: inShape,
-    });
+    const { batchSize, inHeight, inWidth, inChannels, outChannels } = info;
+    const shape = [batchSize, inHeight, inWidth, inChannels];
+    const gradient = withChannelsLast(gpu, info, dy);
+    const dx = isMatrix(info)
+      ? multiply(gpu, {
+          left: matrixFactor('left', gradient.tensor, positions, outChannels, false),
+          right: matrixFactor('right', filter, terms, outChannels, false),
+          batch: 1,
+          rows: positions,
+          columns: terms,
+          inner: outChannels,
+          shape,
+        })
+      : multiply(gpu, { ...phasesOf(gradient.tensor, filter, info), columns: inChannels, shape });
+    gradient.free();
+    return withChannelsFirst(gpu, info, dx);
   },
 );
 
@@ -125,8 +131,48 @@ export const convolutionKernels: readonly Kernel[] = [
   conv2DBackpropInput,
 ];
 
-function isOurs(a: TensorInfo, b: TensorInfo, dataFormat: string): boolean {
-  return a.dtype === 'float32' && b.dtype === 'float32' && dataFormat === 'NHWC';
+function areFloats(a: TensorInfo, b: TensorInfo): boolean {
+  return a.dtype === 'float32' && b.dtype === 'float32';
+}
+
+function infoOf(attrs: Attrs, x: readonly number[], filter: readonly number[]): Conv2DInfo {
+  return backend_util.computeConv2DInfo(
+    x as Shape,
+    filter as Shape,
+    attrs.strides,
+    'dilations' in attrs ? attrs.dilations : 1,
+    attrs.pad,
+    attrs.dimRoundingMode,
+    false,
+    backend_util.convertConv2DDataFormat(attrs.dataFormat),
+  );
+}
+
+/** Images with channels last: given so, or made for the moment. */
+interface Image {
+  readonly tensor: TensorInfo;
+  readonly free: () => void;
+}
+
+function withChannelsLast(gpu: GpuBackend, { dataFormat }: Conv2DInfo, x: TensorInfo): Image {
+  if (dataFormat === 'channelsLast') return { tensor: x, free: () => {} };
+  const tensor = permuted(gpu, x, [0, 2, 3, 1]);
+  return { tensor, free: () => void gpu.disposeData(tensor.dataId) };
+}
+
+/** A result with channels last, as the call wants it. */
+function withChannelsFirst(gpu: GpuBackend, { dataFormat }: Conv2DInfo, result: TensorInfo): TensorInfo {
+  if (dataFormat === 'channelsLast') return result;
+  const turned = permuted(gpu, result, [0, 3, 1, 2]);
+  gpu.disposeData(result.dataId);
+  return turned;
+}
+
+function permuted(gpu: GpuBackend, x: TensorInfo, axes: readonly number[]): TensorInfo {
+  const strides = [...util.computeStrides(x.shape), 1];
+  const shape = axes.map((axis) => x.shape[axis]);
+  const from = axes.map((axis) => strides[axis]);
+  return gpu.map(shape, 'float32', [{ tensor: x, access: stridedAccess(shape, from, 0) }], '$0');
 }
 
 /** The size of the matrix of windows. */
