@@ -1,4 +1,5 @@
 import { getKernelsForBackend, registerKernel, unregisterKernel } from '@tensorflow/tfjs-core';
+import { activationKernels } from './activation.js';
 import { choose } from './choose.js';
 import { crossEntropyKernels } from './cross_entropy.js';
 import { elementwiseKernels } from './elementwise.js';
@@ -8,6 +9,7 @@ import { movementKernels } from './movement.js';
 import { normalizationKernels } from './normalization.js';
 import { optimizerKernels } from './optimizer.js';
 import { randomKernels } from './random.js';
+import { recurrentKernels } from './recurrent.js';
 import { reductionKernels } from './reduction.js';
 
 /** The kernels of this package; every other one is tfjs's. */
@@ -20,6 +22,8 @@ export const ownKernels: readonly Kernel[] = [
   ...gatherKernels,
   ...optimizerKernels,
   ...randomKernels,
+  ...recurrentKernels,
+  ...activationKernels,
   choose,
 ];
 
