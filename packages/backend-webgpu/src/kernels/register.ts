@@ -1,5 +1,6 @@
 import { getKernelsForBackend, registerKernel, unregisterKernel } from '@tensorflow/tfjs-core';
 import { activationKernels } from './activation.js';
+import { attentionKernels } from './attention.js';
 import { choose } from './choose.js';
 import { crossEntropyKernels } from './cross_entropy.js';
 import { elementwiseKernels } from './elementwise.js';
@@ -23,6 +24,7 @@ export const ownKernels: readonly Kernel[] = [
   ...optimizerKernels,
   ...randomKernels,
   ...recurrentKernels,
+  ...attentionKernels,
   ...activationKernels,
   choose,
 ];
