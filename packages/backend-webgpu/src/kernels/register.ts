@@ -1,4 +1,6 @@
 import { getKernelsForBackend, registerKernel, unregisterKernel } from '@tensorflow/tfjs-core';
+import { activationKernels } from './activation.js';
+import { attentionKernels } from './attention.js';
 import { choose } from './choose.js';
 import { crossEntropyKernels } from './cross_entropy.js';
 import { elementwiseKernels } from './elementwise.js';
@@ -9,10 +11,13 @@ import { movementKernels } from './movement.js';
 import { normalizationKernels } from './normalization.js';
 import { optimizerKernels } from './optimizer.js';
 import { randomKernels } from './random.js';
+import { recurrentKernels } from './recurrent.js';
 import { reductionKernels } from './reduction.js';
 
 /** The kernels of this package; every other one is tfjs's. */
 export const ownKernels: readonly Kernel[] = [
+  ...activationKernels,
+  ...attentionKernels,
   choose,
   ...crossEntropyKernels,
   ...elementwiseKernels,
@@ -22,6 +27,7 @@ export const ownKernels: readonly Kernel[] = [
   ...normalizationKernels,
   ...optimizerKernels,
   ...randomKernels,
+  ...recurrentKernels,
   ...reductionKernels,
 ];
 
