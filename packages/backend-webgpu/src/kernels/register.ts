@@ -2,6 +2,7 @@ import { getKernelsForBackend, registerKernel, unregisterKernel } from '@tensorf
 import { activationKernels } from './activation.js';
 import { attentionKernels } from './attention.js';
 import { choose } from './choose.js';
+import { convolutionKernels } from './convolution.js';
 import { crossEntropyKernels } from './cross_entropy.js';
 import { elementwiseKernels } from './elementwise.js';
 import { gatherKernels } from './gather.js';
@@ -10,6 +11,7 @@ import { matmulKernels } from './matmul.js';
 import { movementKernels } from './movement.js';
 import { normalizationKernels } from './normalization.js';
 import { optimizerKernels } from './optimizer.js';
+import { poolingKernels } from './pooling.js';
 import { randomKernels } from './random.js';
 import { recurrentKernels } from './recurrent.js';
 import { reductionKernels } from './reduction.js';
@@ -19,6 +21,7 @@ export const ownKernels: readonly Kernel[] = [
   ...activationKernels,
   ...attentionKernels,
   choose,
+  ...convolutionKernels,
   ...crossEntropyKernels,
   ...elementwiseKernels,
   ...gatherKernels,
@@ -26,6 +29,7 @@ export const ownKernels: readonly Kernel[] = [
   ...movementKernels,
   ...normalizationKernels,
   ...optimizerKernels,
+  ...poolingKernels,
   ...randomKernels,
   ...recurrentKernels,
   ...reductionKernels,
