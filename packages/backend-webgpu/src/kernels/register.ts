@@ -1,4 +1,6 @@
 import { getKernelsForBackend, registerKernel, unregisterKernel } from '@tensorflow/tfjs-core';
+import { activationKernels } from './activation.js';
+import { attentionKernels } from './attention.js';
 import { choose } from './choose.js';
 import { convolutionKernels } from './convolution.js';
 import { crossEntropyKernels } from './cross_entropy.js';
@@ -11,10 +13,13 @@ import { normalizationKernels } from './normalization.js';
 import { optimizerKernels } from './optimizer.js';
 import { poolingKernels } from './pooling.js';
 import { randomKernels } from './random.js';
+import { recurrentKernels } from './recurrent.js';
 import { reductionKernels } from './reduction.js';
 
 /** The kernels of this package; every other one is tfjs's. */
 export const ownKernels: readonly Kernel[] = [
+  ...activationKernels,
+  ...attentionKernels,
   choose,
   ...convolutionKernels,
   ...crossEntropyKernels,
@@ -26,6 +31,7 @@ export const ownKernels: readonly Kernel[] = [
   ...optimizerKernels,
   ...poolingKernels,
   ...randomKernels,
+  ...recurrentKernels,
   ...reductionKernels,
 ];
 

@@ -1,8 +1,9 @@
 import type { NdArray, Plan } from '@tenon-ml/core';
 import { engine, type Tensor } from '@tensorflow/tfjs-core';
-import type { Slice } from '../device.js';
+import { type Slice, TENSOR_USAGE } from '../device.js';
 import { type GpuBackend, rawBytes } from '../gpu_backend.js';
 import { joinGraphs, linearGroups, MAP } from '../graph.js';
+import { elementOf, HOST_SCALARS, hostScalar } from '../program.js';
 import { fuse, type Step } from './fuse.js';
 import { simplify } from './simplify.js';
 import type { Buffer, Command, Place, Trace } from './trace.js';
@@ -20,7 +21,7 @@ interface Encoded {
   readonly layout: GPUBindGroupLayout;
   readonly groups: readonly [number, number, number];
   readonly bound: readonly Binding[];
-  readonly uniforms: Slice | undefined;
+  readonly uniforms: readonly Slice[];
   /** The slots among what is bound; if there are none, `fixed` is all it needs. */
   readonly slots: readonly number[];
   readonly variants: Map<string, GPUBindGroup>;
@@ -56,7 +57,7 @@ export class GpuPlan implements Plan {
     readonly dtype: Buffer['dtype'];
   }[];
   readonly #host: Uint8Array;
-  readonly #hostBuffer: GPUBuffer | undefined;
+  readonly #hostBuffer: GPUBuffer;
   readonly #uniforms: GPUBuffer | undefined;
   readonly #kept: GPUBuffer[] = [];
   /** The buffers of the outputs of the last call, and of the one before. */
@@ -68,16 +69,12 @@ export class GpuPlan implements Plan {
     const { buffers } = trace;
     const { gpu } = backend.commands;
     const wanted = outputs.map(({ buffer }) => buffer);
-    const { once, each, constants } = simplify(trace.commands, buffers, wanted);
-    const facts = { buffers, bindings: gpu.limits.maxStorageBuffersPerShaderStage };
-    const steps = fuse(each, wanted, facts);
-    const early = fuse(once, [...constants], facts);
-
     // Where host values lie.
     const uploads: { input: number; offset: number; dtype: Buffer['dtype'] }[] = [];
     const hostOffsets = new Map<number, number>();
     const alignment = gpu.limits.minStorageBufferOffsetAlignment;
-    let hostBytes = 0;
+    const scalars = new Map<number, string>();
+    let hostBytes = 4 * HOST_SCALARS;
     const slots: ({ input: number } | { bytes: number; place: Place })[] = [];
     const slotOf = new Map<number, number>();
     for (const [input, { buffer, fromHost }] of inputs.entries()) {
@@ -85,18 +82,28 @@ export class GpuPlan implements Plan {
         if (!slotOf.has(buffer)) slotOf.set(buffer, slots.push({ input }) - 1);
         continue;
       }
+      const { dtype, bytes } = buffers[buffer];
+      if (bytes === 4 && scalars.size < HOST_SCALARS && !scalars.has(buffer)) {
+        uploads.push({ input, offset: 4 * scalars.size, dtype });
+        scalars.set(buffer, hostScalar(scalars.size, elementOf(dtype)));
+      }
       hostOffsets.set(buffer, hostBytes);
-      uploads.push({ input, offset: hostBytes, dtype: buffers[buffer].dtype });
-      hostBytes = Math.ceil((hostBytes + buffers[buffer].bytes) / alignment) * alignment;
+      uploads.push({ input, offset: hostBytes, dtype });
+      hostBytes = Math.ceil((hostBytes + bytes) / alignment) * alignment;
     }
     this.#uploads = uploads;
     this.#host = new Uint8Array(hostBytes);
-    this.#hostBuffer = hostBytes > 0 ? this.#keep(hostBytes) : undefined;
+    this.#hostBuffer = gpu.createBuffer({ size: hostBytes, usage: TENSOR_USAGE | 0x40 /* UNIFORM */ });
+
+    const { once, each, constants } = simplify(trace.commands, buffers, wanted, scalars);
+    const facts = { buffers, bindings: gpu.limits.maxStorageBuffersPerShaderStage };
+    const steps = fuse(each, wanted, facts);
+    const early = fuse(once, [...constants], facts);
 
     // Constants lie in buffers of their own.
     const places = new Map<number, Slice>();
     for (const [buffer, offset] of hostOffsets) {
-      places.set(buffer, { buffer: this.#hostBuffer as GPUBuffer, offset, size: sizeOf(buffers[buffer]) });
+      places.set(buffer, { buffer: this.#hostBuffer, offset, size: sizeOf(buffers[buffer]) });
     }
     const constantBytes = this.#placeConstants(buffers, constants, [...early, ...steps], wanted, places);
 
@@ -144,7 +151,7 @@ export class GpuPlan implements Plan {
     for (const { input, offset, dtype } of this.#uploads) {
       this.#host.set(rawBytes((inputs[input] as NdArray<'float32'>).data, dtype), offset);
     }
-    if (this.#hostBuffer)
+    if (this.#uploads.length > 0)
       commands.gpu.queue.writeBuffer(this.#hostBuffer, 0, this.#host as Uint8Array<ArrayBuffer>);
     const [, beforeLast] = this.#recent;
     const made: GPUBuffer[] = [];
@@ -172,6 +179,7 @@ export class GpuPlan implements Plan {
   dispose(): void {
     const { commands } = this.#backend;
     for (const buffer of this.#kept) commands.release(buffer);
+    this.#hostBuffer.destroy();
     this.#uniforms?.destroy();
   }
 
@@ -206,7 +214,7 @@ export class GpuPlan implements Plan {
     );
     const group = this.#backend.commands.gpu.createBindGroup({
       layout,
-      entries: [...slices, ...(uniforms ? [uniforms] : [])].map((resource, binding) => ({
+      entries: [...slices, ...uniforms].map((resource, binding) => ({
         binding,
         resource,
       })),
@@ -316,10 +324,12 @@ export class GpuPlan implements Plan {
         layout: step.foreign?.getBindGroupLayout(0) ?? pipelines.bindings(step.program, step.joined),
         groups: step.groups,
         bound,
-        uniforms:
-          buffer && step.uniforms.byteLength > 0
-            ? { buffer, offset: offsets[k], size: step.uniforms.byteLength }
-            : undefined,
+        uniforms: [
+          ...(buffer && step.uniforms.byteLength > 0
+            ? [{ buffer, offset: offsets[k], size: step.uniforms.byteLength }]
+            : []),
+          ...(step.joined?.host ? [{ buffer: this.#hostBuffer, offset: 0, size: 4 * HOST_SCALARS }] : []),
+        ],
         slots,
         variants: new Map(),
       };

@@ -12,16 +12,21 @@ export interface Schedule {
 
 /**
  * Writes numbers that are known into the elementwise work that reads them, leaves out what no output needs, and tells
- * what depends on constants alone from the rest.
+ * what depends on constants alone from the rest. `hostScalars` are buffers of one number that comes from the host with
+ * the call, with the WGSL that reads it.
  */
 export function simplify(
   commands: readonly Command[],
   buffers: readonly Buffer[],
   outputs: readonly number[],
+  hostScalars: ReadonlyMap<number, string>,
 ): Schedule {
-  const written = withoutUnused(withLiterals(commands, buffers), outputs);
+  const written = withoutUnused(withLiterals(commands, buffers, hostScalars), outputs);
   const variable = new Set<number>();
   for (const [buffer, { kind }] of buffers.entries()) if (kind === 'argument') variable.add(buffer);
+  for (const command of written) {
+    if (readsHost(command)) for (const buffer of command.outputs) variable.add(buffer);
+  }
   const once: Command[] = [];
   const each: Command[] = [];
   // A buffer that several commands write is variable if one of them is.
@@ -52,9 +57,17 @@ function withoutUnused(commands: readonly Command[], outputs: readonly number[])
   return kept.reverse();
 }
 
-/** Numbers that are all alike in a buffer, as WGSL. */
-function withLiterals(commands: readonly Command[], buffers: readonly Buffer[]): Command[] {
-  const literals = new Map<number, string>();
+function readsHost(command: Command): boolean {
+  return command.kind === 'map' && command.graph.nodes.some(({ code }) => code.includes('host'));
+}
+
+/** Expressions for buffers whose numbers are all alike and known, or known to the host, in the place of what reads them. */
+function withLiterals(
+  commands: readonly Command[],
+  buffers: readonly Buffer[],
+  hostScalars: ReadonlyMap<number, string>,
+): Command[] {
+  const literals = new Map(hostScalars);
   const writers = new Map<number, number>();
   for (const { outputs } of commands) {
     for (const buffer of outputs) writers.set(buffer, (writers.get(buffer) ?? 0) + 1);
@@ -72,13 +85,24 @@ function withLiterals(commands: readonly Command[], buffers: readonly Buffer[]):
     if (command.kind !== 'map') return command;
     const simpler = withKnown(command, literals);
     const { graph } = simpler;
-    if (graph.operands.length === 0 && graph.nodes.length === 1 && !/\bi\b|\$/.test(graph.nodes[0].code)) {
-      for (const { buffer } of graph.outputs) {
-        if (writers.get(buffer) === 1) literals.set(buffer, graph.nodes[0].code);
+    if (graph.operands.length === 0) {
+      for (const { node, buffer } of graph.outputs) {
+        const code = expressionOf(graph, node);
+        if (writers.get(buffer) === 1 && code.length <= LONGEST && !/\bi\b/.test(code))
+          literals.set(buffer, code);
       }
     }
     return simpler;
   });
+}
+
+/** Characters of an expression that is computed wherever it is used, rather than once. */
+const LONGEST = 160;
+
+/** What a node of a graph without operands computes. */
+function expressionOf(graph: Graph<number>, node: number): string {
+  const { code, args } = graph.nodes[node];
+  return `(${code.replace(/\$(\d)/g, (_, digit) => expressionOf(graph, args[Number(digit)]))})`;
 }
 
 function withKnown(command: MapCommand, literals: ReadonlyMap<number, string>): MapCommand {

@@ -1,0 +1,11 @@
+import fc from 'fast-check';
+import { inject } from 'vitest';
+import { skipWhereMissing } from './missing.js';
+
+// Each new shape may be a shader to compile, which takes SwiftShader some 20 ms.
+fc.configureGlobal({ numRuns: 25 });
+
+// Before Vulkan starts, which reads them once.
+Object.assign(process.env, inject('vulkan'));
+
+skipWhereMissing();

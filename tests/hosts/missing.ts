@@ -1,0 +1,29 @@
+import { requires } from '@tenon-ml/testkit';
+import { beforeEach, inject } from 'vitest';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** What these tests need and this machine lacks; empty if it has everything. */
+    missing: string;
+  }
+}
+
+/** What a suite says that needs a GPU in a page, and has none. */
+const GPU_IN_PAGE = 'a page with a WebGPU adapter (Chromium brings SwiftShader where there is no GPU)';
+
+/** What the tests of this project need and this host lacks; empty if it has everything. */
+export const missing: string = inject('missing') || (await missingInPage());
+
+/** Skips the tests of a file where something is missing; throws where nothing may be skipped. */
+export function skipWhereMissing(): void {
+  if (missing !== '' && !requires(false, missing)) {
+    beforeEach(({ skip }) => skip(`needs ${missing}`));
+  }
+}
+
+/** Whether there is a GPU only the page itself can tell. */
+async function missingInPage(): Promise<string> {
+  if (inject('backend') !== 'webgpu' || !('document' in globalThis)) return '';
+  const { gpu } = navigator as { readonly gpu?: { requestAdapter(): Promise<object | null> } };
+  return (await gpu?.requestAdapter()) ? '' : GPU_IN_PAGE;
+}
