@@ -204,3 +204,38 @@ test.each(['NHWC', 'NCHW'])('FusedConv2D gives what its parts give: %s', async (
     }),
   );
 });
+
+test('NCHW: Conv2D and its gradients are the reference', async () => {
+  const turned = ([batch, height, width, channels]: readonly number[]) => [batch, channels, height, width];
+  await fc.assert(
+    fc.asyncProperty(convolutions(false), async (convolution) => {
+      fc.pre(typeof convolution.pad !== 'object');
+      const { seed, filter } = convolution;
+      const x = turned(convolution.x);
+      const output = outputShape(convolution);
+      const attrs = attributes(convolution, 'NCHW');
+      const images = randomArray(seed, x);
+      const kernel = randomArray(seed + 1, filter);
+      const dy = randomArray(seed + 2, turned(output));
+      const calls = [
+        { kernel: Conv2D, inputs: { x: images, filter: kernel }, attrs, reduction: termsOf(convolution) },
+        {
+          kernel: Conv2DBackpropFilter,
+          inputs: { x: images, dy },
+          attrs: { ...attrs, filterShape: filter },
+          reduction: output[0] * output[1] * output[2],
+        },
+        {
+          kernel: Conv2DBackpropInput,
+          inputs: { dy, filter: kernel },
+          attrs: { ...attrs, inputShape: x },
+          reduction: filter[0] * filter[1] * filter[3],
+        },
+      ];
+      for (const { reduction, ...call } of calls) {
+        const options = { op: 'product', reduction: Math.max(1, reduction) } as const;
+        expectAgreement(await runKernel(ours, call), await runKernel(reference, call), options);
+      }
+    }),
+  );
+});
