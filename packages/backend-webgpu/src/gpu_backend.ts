@@ -12,6 +12,7 @@ import {
   MAP,
   type Node,
 } from './graph.js';
+import { type Profile, Profiler } from './profiler.js';
 import { elementOf, Pipelines, type Program } from './program.js';
 import type { Trace } from './recorder/trace.js';
 import { Workspace, type WorkspaceSession } from './workspace.js';
@@ -82,6 +83,8 @@ export class GpuBackend extends Base {
   readonly pipelines: Pipelines;
   /** What watches the commands, if anything does. */
   trace: Trace | undefined;
+  /** Times the dispatches of replays, if it is there. */
+  profiler: Profiler | undefined;
   readonly #live = new Set<DataId>();
   readonly #workspace: Workspace;
   readonly #numbers = new WeakMap<GPUBuffer, number>();
@@ -189,6 +192,11 @@ export class GpuBackend extends Base {
       layout,
       entries: all.map((resource, binding) => ({ binding, resource })),
     });
+  }
+
+  /** Tells of each dispatch of later replays. */
+  profile(profile: Profile): void {
+    this.profiler = new Profiler(this.commands, profile);
   }
 
   // For plans.

@@ -13,6 +13,11 @@ export interface WebGpuOptions {
   readonly powerPreference?: 'low-power' | 'high-performance';
   /** Whether compiled functions are recorded and replayed (default true). */
   readonly record?: boolean;
+  /**
+   * For measurements: told of each dispatch of a replayed call, and of the milliseconds that it took on the GPU, where
+   * that has the feature `timestamp-query`. It slows replays down.
+   */
+  readonly profile?: (kernel: string, milliseconds: number) => void;
 }
 
 /**
@@ -41,6 +46,7 @@ export function webgpu(options: WebGpuOptions = {}): Backend {
     own.registerKernels(name);
     try {
       const first = own.createGpuBackend(found);
+      if (options.profile) first.profile(options.profile);
       registerBackend(name, () => first, 0);
       await tfjsBackend(name).init();
     } catch (error) {

@@ -17,6 +17,8 @@ export interface PlanInput {
 
 /** A dispatch, ready but for buffers that change from replay to replay. */
 interface Encoded {
+  /** For profiles: what it computes, in a word or two. */
+  readonly name: string;
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
   readonly groups: readonly [number, number, number];
@@ -186,18 +188,24 @@ export class GpuPlan implements Plan {
   #run(buffers: readonly GPUBuffer[]): void {
     const { commands } = this.#backend;
     const encoder = commands.encoder();
-    const pass = encoder.beginComputePass();
-    for (const step of this.#steps) {
+    const { profiler } = this.#backend;
+    const timed = profiler?.begin(this.#steps.map(({ name }) => name));
+    let pass: GPUComputePassEncoder | undefined;
+    for (const [k, step] of this.#steps.entries()) {
+      if (timed) pass?.end();
+      if (timed || !pass) pass = encoder.beginComputePass(timed?.pass(k));
       pass.setPipeline(step.pipeline);
       pass.setBindGroup(0, this.#bindGroup(step, buffers));
       pass.dispatchWorkgroups(step.groups[0], step.groups[1], step.groups[2]);
     }
-    pass.end();
+    pass?.end();
+    timed?.resolve(encoder);
     commands.dispatches += this.#steps.length;
     for (const { from, slot, bytes } of this.#copies) {
       encoder.copyBufferToBuffer(from.buffer, from.offset, buffers[slot], 0, Math.ceil(bytes / 4) * 4);
     }
     commands.submit();
+    timed?.report();
   }
 
   #bindGroup(
@@ -320,6 +328,7 @@ export class GpuPlan implements Plan {
       const bound = step.bound.map(locate);
       const slots = [...new Set(step.bound.flatMap((number) => slotOf.get(number) ?? []))];
       return {
+        name: step.name,
         pipeline: step.foreign ?? pipelines.get(step.program, step.joined),
         layout: step.foreign?.getBindGroupLayout(0) ?? pipelines.bindings(step.program, step.joined),
         groups: step.groups,
@@ -347,8 +356,9 @@ export class GpuPlan implements Plan {
 /** What a step binds (outputs, then inputs), and its uniforms. */
 function prepare(step: Step) {
   if (step.kind === 'tfjs') {
-    const { pipeline, uniforms, groups, inputs, outputs } = step;
+    const { pipeline, uniforms, groups, inputs, outputs, key } = step;
     return {
+      name: `tfjs's ${key.split('_')[0]}`,
       foreign: pipeline,
       program: MAP,
       joined: undefined,
@@ -364,6 +374,7 @@ function prepare(step: Step) {
   const own = launch?.inputs.map((buffer, k) => (heads.has(k) ? NO_BUFFER : buffer)) ?? [];
   const words = [...(launch?.words ?? [tail?.count ?? 0]), ...(joined?.words ?? [])];
   return {
+    name: launch ? launch.program.key : 'elementwise',
     foreign: undefined,
     program,
     joined: joined?.joined,
