@@ -56,7 +56,8 @@ export function stridedAccess(shape: readonly number[], strides: readonly number
       last.stride = stride;
     } else joined.push({ dim, stride });
   }
-  if (offset === 0 && joined.length === 1 && joined[0].stride === 1) return 'same';
+  // Of one element too, so that work on scalars is joined.
+  if (offset === 0 && (joined.length === 0 || (joined.length === 1 && joined[0].stride === 1))) return 'same';
   while (joined.length > 0 && joined[0].stride === 0) joined.shift();
   return { dims: joined.map(({ dim }) => dim), strides: joined.map((pair) => pair.stride), offset };
 }

@@ -37,13 +37,24 @@ export function blocked(count: number): string {
     let column = lane % 8u;`;
 }
 
-/** Reads a tile: rows from `first` on, columns from `from` on; 0 where there are none. */
-function loadTile(tile: string, { name, first, size }: Rows, from: string): string {
-  const rows = name === 'query' || name === 'dy' ? 'queries' : 'keys';
+/** Loops over `k`, as far as there is something in the tile, by eights: what is beyond is 0. */
+function overTile(length: string): string {
+  return `for (var eight = 0u; eight < min(${TILE}u, ${length}); eight += 8u) {
+    for (var k = eight; k < eight + 8u; k++)`;
+}
+
+function rowsOf({ name }: Rows): 'queries' | 'keys' {
+  return name === 'query' || name === 'dy' ? 'queries' : 'keys';
+}
+
+/** Reads a tile: rows from `first` on, columns from `left` on; 0 where there are none. */
+function loadTile(tile: string, from: Rows, left: string): string {
+  const { name, first, size } = from;
+  const rows = rowsOf(from);
   return `
     for (var e = lane; e < ${TILE * TILE}u; e += ${WORKGROUP}u) {
       let r = ${first} + e / ${TILE}u;
-      let c = ${from} + e % ${TILE}u;
+      let c = ${left} + e % ${TILE}u;
       var value = 0f;
       if (r < u.${rows} && c < u.${size}) { value = ${name}Data[(matrix * u.${rows} + r) * u.${size} + c]; }
       ${tile}[e / ${TILE}u * ${PITCH}u + e % ${TILE}u] = value;
@@ -58,11 +69,11 @@ export function rowsTimesRows(total: string, a: Rows, b: Rows): string {
       ${loadTile('left', a, 'd')}
       ${loadTile('right', b, 'd')}
       workgroupBarrier();
-      for (var k = 0u; k < ${TILE}u; k++) {
+      ${overTile(`u.${a.size} - d`)} {
         ${total} += left[row * ${PITCH}u + k] * vec4f(
           right[column * ${PITCH}u + k], right[(column + 8u) * ${PITCH}u + k],
           right[(column + 16u) * ${PITCH}u + k], right[(column + 24u) * ${PITCH}u + k]);
-      }
+      }}
     }`;
 }
 
@@ -74,10 +85,10 @@ export function tileTimesRows(count: number, total: string, tile: string, b: Row
         workgroupBarrier();
         ${loadTile('right', b, `firstColumn + ${c * CHUNK}u`)}
         workgroupBarrier();
-        for (var k = 0u; k < ${TILE}u; k++) {
+        ${overTile(`u.${rowsOf(b)} - ${b.first}`)} {
           let at = k * ${PITCH}u + column;
           ${total}${c} += ${tile}[row * ${PITCH}u + k] * vec4f(right[at], right[at + 8u], right[at + 16u], right[at + 24u]);
-        }`,
+        }}`,
     )
     .join('\n');
 }
