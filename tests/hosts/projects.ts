@@ -37,11 +37,10 @@ class Node24Worker extends ForksPoolWorker {
 
 /**
  * Projects that repeat the tests of backends elsewhere: for wasm on Node 24 and in headless Chromium; for webgpu in
- * Node and in Chromium, where TENON_GPU_TESTS is set. `tests` is this package's folder.
+ * Node and in Chromium. `tests` is this package's folder.
  */
 export function hostProjects(tests: string): TestProjectInlineConfiguration[] {
-  const withGpu = process.env.TENON_GPU_TESTS === '1';
-  return [...wasmProjects(tests), ...(withGpu ? webgpuProjects(tests) : [])];
+  return [...wasmProjects(tests), ...webgpuProjects(tests)];
 }
 
 function wasmProjects(tests: string): TestProjectInlineConfiguration[] {

@@ -22,7 +22,7 @@ export interface TestedOptions {
 export const testedDevice: Device = inject('backend') === 'webgpu' ? 'gpu' : 'cpu';
 
 const create: (options?: TestedOptions) => Backend =
-  testedDevice === 'gpu' ? (await webgpuPackage()).webgpu : wasm;
+  testedDevice === 'gpu' ? (await import('@tenon-ml/backend-webgpu')).webgpu : wasm;
 
 /** The backend that this project tests: each call makes another one, to be started with `init`. */
 export function testedBackend(options?: TestedOptions): Backend {
@@ -38,10 +38,4 @@ export function started<T extends readonly Backend[]>(...backends: T): T {
     for (const backend of backends) await backend.dispose();
   });
   return backends;
-}
-
-// TODO(backend-webgpu): import('@tenon-ml/backend-webgpu') itself once there is one: pages can't resolve a variable.
-function webgpuPackage(): Promise<{ webgpu(options?: TestedOptions): Backend }> {
-  const name: string = '@tenon-ml/backend-webgpu';
-  return import(name);
 }

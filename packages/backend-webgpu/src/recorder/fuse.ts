@@ -214,8 +214,14 @@ function asHead(before: Ours, after: Ours, wanted: ReadonlySet<number>): Ours | 
   if (wanted.size > 0 || before.tail.outputs.length !== 1) return undefined;
   const [{ buffer }] = before.tail.outputs;
   const places = launch.inputs.flatMap((input, k) => (input === buffer ? [k] : []));
-  const read = after.tail?.operands.some((operand) => operand.buffer === buffer) ?? false;
-  if (read || places.some((k) => !launch.program.loads?.includes(k) || after.heads.has(k))) return undefined;
+  const graphs = [...after.heads.values(), ...(after.tail ? [after.tail] : [])];
+  const read = graphs.some(({ operands }) => operands.some((operand) => operand.buffer === buffer));
+  if (
+    read ||
+    places.length === 0 ||
+    places.some((k) => !launch.program.loads?.includes(k) || after.heads.has(k))
+  )
+    return undefined;
   const heads = new Map(after.heads);
   for (const k of places) heads.set(k, before.tail);
   return ours(launch, after.tail, heads);
