@@ -40,8 +40,8 @@ export function started<T extends readonly Backend[]>(...backends: T): T {
   return backends;
 }
 
-// TODO(backend-webgpu): import('@tenon-ml/backend-webgpu') itself once there is one: pages can't resolve a variable.
+// To be import('@tenon-ml/backend-webgpu') as soon as that package is there: a page can't resolve a variable.
 function webgpuPackage(): Promise<{ webgpu(options?: TestedOptions): Backend }> {
   const name: string = '@tenon-ml/backend-webgpu';
-  return import(name);
+  return import(/* @vite-ignore */ name);
 }
