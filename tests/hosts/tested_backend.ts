@@ -1,6 +1,7 @@
 import { wasm } from '@tenon-ml/backend-wasm';
 import type { Backend } from '@tenon-ml/core';
 import type { Device } from '@tenon-ml/testkit';
+import { env } from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, inject } from 'vitest';
 import { missing } from './missing.js';
 
@@ -23,6 +24,8 @@ export const testedDevice: Device = inject('backend') === 'webgpu' ? 'gpu' : 'cp
 
 const create: (options?: TestedOptions) => Backend =
   testedDevice === 'gpu' ? (await webgpuPackage()).webgpu : wasm;
+// tfjs would compute the small arrays of these tests in JavaScript, where none of them has been on the GPU yet.
+if (testedDevice === 'gpu') env().set('WEBGPU_CPU_FORWARD', false);
 
 /** The backend that this project tests: each call makes another one, to be started with `init`. */
 export function testedBackend(options?: TestedOptions): Backend {
