@@ -1,7 +1,6 @@
 import { wasm } from '@tenon-ml/backend-wasm';
 import type { Backend } from '@tenon-ml/core';
 import type { Device } from '@tenon-ml/testkit';
-import { env } from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, inject } from 'vitest';
 import { missing } from './missing.js';
 
@@ -24,8 +23,6 @@ export const testedDevice: Device = inject('backend') === 'webgpu' ? 'gpu' : 'cp
 
 const create: (options?: TestedOptions) => Backend =
   testedDevice === 'gpu' ? (await webgpuPackage()).webgpu : wasm;
-// tfjs would compute the small arrays of these tests in JavaScript, where none of them has been on the GPU yet.
-if (testedDevice === 'gpu') env().set('WEBGPU_CPU_FORWARD', false);
 
 /** The backend that this project tests: each call makes another one, to be started with `init`. */
 export function testedBackend(options?: TestedOptions): Backend {
@@ -43,8 +40,8 @@ export function started<T extends readonly Backend[]>(...backends: T): T {
   return backends;
 }
 
-// To be import('@tenon-ml/backend-webgpu') as soon as that package is there: a page can't resolve a variable.
+// TODO(backend-webgpu): import('@tenon-ml/backend-webgpu') itself once there is one: pages can't resolve a variable.
 function webgpuPackage(): Promise<{ webgpu(options?: TestedOptions): Backend }> {
   const name: string = '@tenon-ml/backend-webgpu';
-  return import(/* @vite-ignore */ name);
+  return import(name);
 }
