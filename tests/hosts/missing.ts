@@ -1,10 +1,11 @@
-import { requires } from '@tenon-ml/testkit';
 import { beforeEach, inject } from 'vitest';
 
 declare module 'vitest' {
   interface ProvidedContext {
     /** What these tests need and this machine lacks; empty if it has everything. */
     missing: string;
+    /** Whether they fail, rather than being skipped, where it is missing: TENON_REQUIRE_ALL, which pages can't see. */
+    requireAll: boolean;
   }
 }
 
@@ -16,9 +17,12 @@ export const missing: string = inject('missing') || (await missingInPage());
 
 /** Skips the tests of a file where something is missing; throws where nothing may be skipped. */
 export function skipWhereMissing(): void {
-  if (missing !== '' && !requires(false, missing)) {
-    beforeEach(({ skip }) => skip(`needs ${missing}`));
+  if (missing === '') return;
+  if (inject('requireAll')) {
+    throw new Error(`These tests need ${missing}, and TENON_REQUIRE_ALL is set: they may not be skipped.`);
   }
+  console.warn(`Skipped: needs ${missing}.`);
+  beforeEach(({ skip }) => skip(`needs ${missing}`));
 }
 
 /** Whether there is a GPU only the page itself can tell. */

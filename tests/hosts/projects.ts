@@ -13,6 +13,9 @@ const NODE_ONLY = ['backends/tfjs_suite.test.ts', 'backends/same_bits.test.ts'];
 /** About the wasm engine alone: not for another backend. */
 const WASM_ONLY = ['backends/wasm/**'];
 
+const MISSING_CHROMIUM = chromiumPath === undefined ? CHROMIUM : '';
+const provided = { requireAll: Boolean(process.env.TENON_REQUIRE_ALL) };
+
 /** A process of Node 24 in the place of one of this Node. */
 class Node24Worker extends ForksPoolWorker {
   override readonly name = 'node24';
@@ -55,7 +58,7 @@ function wasmProjects(tests: string): TestProjectInlineConfiguration[] {
       test: {
         ...common,
         name: 'node24',
-        provide: { missing: '' },
+        provide: { ...provided, missing: '' },
         globalSetup: [join(tests, 'hosts/node24_setup.ts')],
         pool: { name: 'node24', createPoolWorker: (options) => new Node24Worker(options) },
       },
@@ -65,7 +68,7 @@ function wasmProjects(tests: string): TestProjectInlineConfiguration[] {
       test: {
         ...common,
         name: 'chromium',
-        provide: { missing: chromiumPath === undefined ? CHROMIUM : '' },
+        provide: { ...provided, missing: MISSING_CHROMIUM },
         browser: headless([]),
       },
     },
@@ -78,13 +81,14 @@ function webgpuProjects(tests: string): TestProjectInlineConfiguration[] {
     exclude: ['**/node_modules/**', ...NODE_ONLY, ...WASM_ONLY],
     setupFiles: [join(tests, 'hosts/gpu_setup.ts')],
   };
+  const webgpu = { backend: 'webgpu', vulkan: {} } as const;
   return [
     {
       extends: true,
       test: {
         ...common,
         name: 'webgpu',
-        provide: { backend: 'webgpu', missing: '', vulkan: {} },
+        provide: { ...provided, ...webgpu, missing: '' },
         globalSetup: [join(tests, 'hosts/webgpu_setup.ts')],
       },
     },
@@ -93,7 +97,7 @@ function webgpuProjects(tests: string): TestProjectInlineConfiguration[] {
       test: {
         ...common,
         name: 'chromium-webgpu',
-        provide: { backend: 'webgpu', missing: chromiumPath === undefined ? CHROMIUM : '', vulkan: {} },
+        provide: { ...provided, ...webgpu, missing: MISSING_CHROMIUM },
         browser: headless(['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader']),
       },
     },
