@@ -46,25 +46,28 @@ export function fuse(
 ): Step[] {
   const facts: Facts = { buffers, bindings, writers: writersOf(commands), kept: new Set(outputs) };
   const steps = new Steps(commands);
-  for (let at = 0; at < commands.length; at++) {
-    while (joinAt(steps, at, facts)) {
-      // Whatever was joined may have brought another that can be.
+  // Elementwise work among itself first: an optimizer's moments belong to the choice that follows them, rather than to
+  // the product that makes the gradient, since all gradients are looked at in between.
+  for (const amongMaps of [true, false]) {
+    for (let at = 0; at < commands.length; at++) {
+      while (joinAt(steps, at, amongMaps, facts)) {
+        // Whatever was joined may have brought another that can be.
+      }
     }
   }
   return steps.all();
 }
 
 /** Joins the step to one that makes what it reads; whether it is still there, and there may be more to join. */
-function joinAt(steps: Steps, at: number, facts: Facts): boolean {
+function joinAt(steps: Steps, at: number, amongMaps: boolean, facts: Facts): boolean {
   const step = steps.get(at);
-  if (step?.kind !== 'ours') return false;
+  if (step?.kind !== 'ours' || (amongMaps && step.launch)) return false;
   for (const buffer of step.inputs) {
     const from = steps.producer(buffer);
     if (from === undefined || from >= at) continue;
     const before = steps.get(from);
-    if (before?.kind !== 'ours' || !before.outputs.every((made) => facts.writers.get(made)?.length === 1)) {
-      continue;
-    }
+    if (before?.kind !== 'ours' || (amongMaps && before.launch)) continue;
+    if (!before.outputs.every((made) => facts.writers.get(made)?.length === 1)) continue;
     const wanted = new Set(
       before.outputs.filter(
         (made) => facts.kept.has(made) || steps.readers(made).some((reader) => reader !== at),
