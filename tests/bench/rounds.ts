@@ -86,6 +86,8 @@ interface Unit {
   readonly id: number;
   readonly case: string;
   readonly threads: number;
+  /** What it computes on, as it says itself. */
+  readonly backend: string;
   readonly times: (number | undefined)[];
   steps: number;
   rounds: number;
@@ -191,7 +193,15 @@ async function start(
   const { process, hello } = await processes.get(source, group.threads);
   const id = await process.start({ workload: group.workload, batch: group.batch, case: name }, patienceMs);
   const stepMs = await warmUp(process, id, shareMs, patienceMs);
-  const unit = { source, process, id, case: name, threads: hello.threads, description: {} };
+  const unit = {
+    source,
+    process,
+    id,
+    case: name,
+    threads: hello.threads,
+    backend: hello.backend,
+    description: {},
+  };
   // One step has taken all its time already: it is the figure.
   if (stepMs > shareMs) return { ...unit, times: [stepMs], steps: 0, rounds: 1 };
   return { ...unit, times: [], ...plan(stepMs, shareMs / rounds, rounds) };
@@ -221,7 +231,7 @@ function row(unit: Unit, group: Group, ours: readonly (number | undefined)[] | u
   const { dispatches, jsMs } = unit.description;
   return {
     peer: unit.source.name,
-    backend: unit.source.backend,
+    backend: unit.backend,
     threads: unit.threads,
     batch: group.batch,
     case: unit.case,
