@@ -1,0 +1,113 @@
+import { cpu } from '@tenon-ml/testkit';
+import { add, type Tensor, scalar as tfScalar } from '@tensorflow/tfjs-core';
+import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import {
+  type Backend,
+  compile,
+  type NdArray,
+  type Plan,
+  type Recorder,
+  type Recording,
+  read,
+  scalar,
+  tensorCount,
+} from '../src/index.js';
+
+/** What a plan of the recorder below adds to the function's own result, 2·x: it shows who computed it. */
+const MARK = 0.25;
+
+interface Log {
+  begun: number;
+  plans: number;
+  disposed: number;
+}
+
+/** A recorder for functions that double a number; `differs` is what it says of two calls. */
+function recorder(
+  log: Log,
+  options: { changesNumbers: boolean; differs?: () => string | undefined; fails?: () => boolean },
+): Recorder {
+  return {
+    changesNumbers: options.changesNumbers,
+    begin(): Recording {
+      log.begun++;
+      return { end() {}, reason: undefined };
+    },
+    difference: () => options.differs?.(),
+    plan(): Plan {
+      log.plans++;
+      if (options.fails?.()) throw new Error('no room for a plan');
+      return {
+        commands: 1,
+        bytes: 4,
+        run: ([x]) => {
+          const value = Number((x as NdArray).data[0]);
+          return [tfScalar(2 * value + MARK)];
+        },
+        dispose: () => void log.disposed++,
+      };
+    },
+  };
+}
+
+const plain = cpu();
+beforeAll(() => plain.init());
+
+function doubler(options: Parameters<typeof recorder>[1]) {
+  const log: Log = { begun: 0, plans: 0, disposed: 0 };
+  const backend: Backend = {
+    name: 'recording',
+    engineName: plain.engineName,
+    init: () => plain.init(),
+    dispose: async () => {},
+    recorder: recorder(log, options),
+  };
+  const double = compile((x: Tensor) => add(x, x), { backend, name: 'double' });
+  const call = async (x: number): Promise<number> => Number((await read(double(scalar(x)))).data[0]);
+  return { log, call, explain: double.explain };
+}
+
+let before = 0;
+beforeAll(() => {
+  before = tensorCount();
+});
+afterEach(() => expect(tensorCount()).toBe(before));
+
+describe('a recorder whose plans give the same numbers', () => {
+  test('is asked for a plan when two calls agree, which the third one runs', async () => {
+    const { log, call, explain } = doubler({ changesNumbers: false });
+    expect([await call(1), await call(2), await call(3)]).toEqual([2, 4, 6 + MARK]);
+    expect(log).toEqual({ begun: 2, plans: 1, disposed: 0 });
+    expect(explain()).toMatchObject({ mode: 'replayed', calls: 3, replayed: 1 });
+  });
+
+  test('is given up after two disagreements', async () => {
+    const { call, explain, log } = doubler({ changesNumbers: false, differs: () => 'they differ' });
+    for (let i = 0; i < 5; i++) expect(await call(i)).toBe(2 * i);
+    expect(log).toEqual({ begun: 3, plans: 0, disposed: 0 });
+    expect(explain()).toMatchObject({ mode: 'eager', reason: 'they differ' });
+  });
+});
+
+describe('a recorder whose plans change numbers', () => {
+  test('gives the plan’s numbers from the first call on', async () => {
+    const { log, call, explain } = doubler({ changesNumbers: true });
+    for (let i = 0; i < 4; i++) expect(await call(i)).toBe(2 * i + MARK);
+    // The plan of the first call goes, that of the second stays.
+    expect(log).toEqual({ begun: 2, plans: 2, disposed: 1 });
+    expect(explain()).toMatchObject({ mode: 'replayed', calls: 4, replayed: 2 });
+  });
+
+  test('keeps no plan of calls that differ, and ends eagerly', async () => {
+    const { log, call, explain } = doubler({ changesNumbers: true, differs: () => 'they differ' });
+    expect([await call(1), await call(2), await call(3), await call(4)]).toEqual([2 + MARK, 4 + MARK, 6, 8]);
+    expect(log).toEqual({ begun: 3, plans: 2, disposed: 2 });
+    expect(explain()).toMatchObject({ mode: 'eager', reason: 'they differ', recordings: [] });
+  });
+
+  test('that can’t make a plan leaves the call its own result', async () => {
+    const { call, explain } = doubler({ changesNumbers: true, fails: () => true });
+    expect([await call(1), await call(2)]).toEqual([2, 4]);
+    expect(explain()).toMatchObject({ mode: 'eager', reason: 'no room for a plan' });
+  });
+});
