@@ -120,10 +120,10 @@ export function joinGraphs<B>(program: Program, { tail, heads }: Joining<B>): Jo
   return {
     joined: {
       host: /\bhost(Float|Integer)\(/.test(text),
-      key:
-        Object.entries(hooks)
-          .map(([name, text]) => `${name}:${text}`)
-          .join(';') + writer.declarations,
+      // The same text does something else to other elements.
+      key: `${outputs} ${writer.elements} ${Object.entries(hooks)
+        .map(([name, text]) => `${name}:${text}`)
+        .join(';')}${writer.declarations}`,
       outputs: tail ? outputs : program.outputs,
       inputs: writer.elements,
       uniforms: writer.uniforms,

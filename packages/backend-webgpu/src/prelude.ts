@@ -25,56 +25,86 @@ const FUNCTIONS: { readonly [name: string]: string } = {
   squareRoot: 'fn squareRoot(x: f32) -> f32 { return select(sqrt(x), nan(), x < 0f || isNan(x)); }',
   reciprocalSquareRoot:
     'fn reciprocalSquareRoot(x: f32) -> f32 { return select(select(inverseSqrt(x), infinity(), x == 0f), nan(), x < 0f || isNan(x)); }',
+  // Keeps a compiler from regrouping sums that are meant to cancel in this order, as WGSL lets it.
+  fixed: 'fn fixed(x: f32) -> f32 { return floatOf(bitcast<u32>(x)); }',
+  // x − n log 2, which is in two pieces; the first has so few digits that its multiples are exact.
+  remainder:
+    'fn remainder(x: f32, n: f32) -> f32 { return fixed(x - n * 0.693359375f) + n * 2.12194440e-4f; }',
+  // eʳ − 1 for |r| ≤ ½ log 2. Coefficients: Cephes, expf.
+  exponentialTail: `fn exponentialTail(r: f32) -> f32 {
+  let p = ((((1.9875691500e-4f * r + 1.3981999507e-3f) * r + 8.3334519073e-3f) * r + 4.1665795894e-2f) * r
+    + 1.6666665459e-1f) * r + 5.0000001201e-1f;
+  return p * (r * r) + r;
+}`,
+  power: 'fn power(n: i32) -> f32 { return bitcast<f32>(u32(n + 127i) << 23u); }',
+  // eˣ = 2ⁿ eʳ. WGSL's own may be off by 3 + 2|x| units. 2ⁿ in two steps, as it may be too large or small for one.
   exponential: `fn exponential(x: f32) -> f32 {
+  let n = round(clamp(x, -104f, 89f) * 1.4426950408889634f);
+  let half = i32(n) / 2i;
+  let y = (exponentialTail(remainder(x, n)) + 1f) * power(half) * power(i32(n) - half);
   if (isNan(x)) { return x; }
   if (x > 88.72284f) { return infinity(); }
-  if (x < -103.97208f) { return 0f; }
-  return exp(x);
+  return select(y, 0f, x < -103.97208f);
 }`,
-  // exp(x) − 1 = tanh(x/2)·(exp(x) + 1) loses no digits near 0; there, three terms of the series do.
+  // 2ⁿ (eʳ − 1) + (2ⁿ − 1) keeps its digits near 0.
   exponentialMinusOne: `fn exponentialMinusOne(x: f32) -> f32 {
-  if (isNan(x)) { return x; }
-  if (abs(x) < 0.01f) { return x + x * x * (0.5f + x * (0.16666667f + x * 0.041666668f)); }
-  return exponential(x) - 1f;
+  if (x > 20f || isNan(x)) { return exponential(x); }
+  let bounded = max(x, -30f);
+  let n = round(bounded * 1.4426950408889634f);
+  let scale = power(i32(n));
+  return exponentialTail(remainder(bounded, n)) * scale + fixed(scale - 1f);
 }`,
+  // x = 2ⁿ m with √½ ≤ m < √2. Coefficients: Cephes, logf.
   logarithm: `fn logarithm(x: f32) -> f32 {
   if (isNan(x) || x < 0f) { return nan(); }
   if (x == 0f) { return -infinity(); }
   if (isInfinite(x)) { return x; }
-  return log(x);
+  let small = x < 1.17549435e-38f;
+  let bits = bitcast<i32>(select(x, x * 8388608f, small));
+  let exponent = (bits - 0x3f3504f3i) >> 23u;
+  let m = bitcast<f32>(bits - (exponent << 23u)) - 1f;
+  let n = f32(exponent - select(0i, 23i, small));
+  let p = (((((((7.0376836292e-2f * m - 1.1514610310e-1f) * m + 1.1676998740e-1f) * m - 1.2420140846e-1f) * m
+    + 1.4249322787e-1f) * m - 1.6668057665e-1f) * m + 2.0000714765e-1f) * m - 2.4999993993e-1f) * m + 3.3333331174e-1f;
+  let tail = p * m * (m * m) - n * 2.12194440e-4f - 0.5f * (m * m);
+  return fixed(m + tail) + n * 0.693359375f;
 }`,
-  // Kahan's: the error of 1 + x is made good by the factor x/((1 + x) − 1).
+  // Kahan's: log u · (x / (u − 1)) with u = 1 + x rounded, in which the rounding cancels.
   logarithmOfOnePlus: `fn logarithmOfOnePlus(x: f32) -> f32 {
-  if (isNan(x) || isInfinite(x)) { return logarithm(x); }
-  if (abs(x) < 0.01f) { return x - x * x * (0.5f - x * (0.33333334f - x * 0.25f)); }
-  return logarithm(1f + x);
+  let u = fixed(1f + x);
+  if (u == 1f) { return x; }
+  let y = logarithm(u);
+  return select(y, y * (x / (u - 1f)), isFinite(y));
 }`,
   sigmoid: `fn sigmoid(x: f32) -> f32 {
   let small = exponential(-abs(x));
   return select(small / (1f + small), 1f / (1f + small), x >= 0f || isNan(x));
 }`,
+  // tanh |x| = −m / (2 + m) with m = e^(−2|x|) − 1.
   hyperbolicTangent: `fn hyperbolicTangent(x: f32) -> f32 {
   if (isNan(x)) { return x; }
-  let a = abs(x);
-  if (a < 0.02f) { return x - x * x * x * (0.33333334f - x * x * 0.13333334f); }
-  let small = exponential(-2f * a);
-  return sign(x) * (1f - small) / (1f + small);
+  let m = exponentialMinusOne(-2f * abs(x));
+  let y = -m / (2f + m);
+  return select(y, -y, x < 0f);
 }`,
   softplus: `fn softplus(x: f32) -> f32 {
   if (isNan(x)) { return x; }
   return max(x, 0f) + logarithmOfOnePlus(exponential(-abs(x)));
 }`,
-  // Abramowitz and Stegun 7.1.26 beyond 0.5, the Maclaurin series below: errors of 1.5e-7.
+  // x + x·P(x²) for |x| < 0.9375, 1 − e^−Q(|x|) beyond: the polynomials of backend-wasm's assembly/math.ts.
   errorFunction: `fn errorFunction(x: f32) -> f32 {
   if (isNan(x)) { return x; }
-  let a = abs(x);
   let s = x * x;
-  if (a < 0.5f) {
-    return x * 1.1283792f * (1f - s * (0.33333334f - s * (0.1f - s * (0.023809524f - s * (0.0046296297f - s * 0.00075757577f)))));
+  let t = min(abs(x), 4f);
+  if (t < 0.9375f) {
+    let p = ((((-0.00059431425f * s + 0.0049843788f) * s - 0.026761107f) * s + 0.11281682f) * s - 0.37612483f) * s
+      + 0.12837915f;
+    return p * x + x;
   }
-  let t = 1f / (1f + 0.3275911f * a);
-  let p = t * (0.2548295921f + t * (-0.2844967361f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));
-  return sign(x) * (1f - p * exponential(-s));
+  let q = (((((-0.00019716973f * t + 0.0030555016f) * t - 0.022276706f) * t + 0.104036644f) * t + 0.6370604906f) * t
+    + 1.1277491649633011f) * t + 0.00017758217698826684f;
+  let y = 1f - exponential(-q);
+  return select(y, -y, x < 0f);
 }`,
   // Modulo 2³², as JavaScript's |0.
   integerOf: `fn integerOf(x: f32) -> i32 {

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { broadcast_util, type DataType, type TensorInfo, util } from '@tensorflow/tfjs-core';
+import { broadcastAccess } from '../graph.js';
 import { f32Literal } from '../prelude.js';
 import { defineKernel, type Kernel } from './kernel.js';
 
@@ -12,7 +13,8 @@ export const unary: { readonly [kernel: string]: string } = {
   [tf.Square]: '$0 * $0',
   [tf.Neg]: '-$0',
   [tf.Abs]: 'abs($0)',
-  [tf.Sign]: 'select(sign($0), nan(), isNan($0))',
+  // Of NaN it is 0.
+  [tf.Sign]: 'select(select(select(0f, 1f, $0 > 0f), -1f, $0 < 0f), 0f, isNan($0))',
   [tf.Reciprocal]: '1f / $0',
   [tf.Exp]: 'exponential($0)',
   [tf.Expm1]: 'exponentialMinusOne($0)',
@@ -188,29 +190,46 @@ function likeKernel(kernelName: string, value: number): Kernel {
   });
 }
 
-/** t where the condition is true, e elsewhere; all of one shape, t and e of one dtype. */
+/**
+ * t where the condition is true, e elsewhere; t and e of one shape and dtype. The condition has their shape, is one
+ * element, or has one for each of their rows.
+ */
 const select = defineKernel(tf.Select, ({ inputs: { condition, t, e }, gpu }) => {
-  const same = util.arraysEqual(condition.shape, t.shape) && util.arraysEqual(t.shape, e.shape);
-  if (!same || condition.dtype !== 'bool' || t.dtype !== e.dtype || !(t.dtype in conversions))
+  if (t.dtype !== e.dtype || !(t.dtype in conversions) || !util.arraysEqual(t.shape, e.shape))
     return undefined;
-  const operands = [{ tensor: condition }, { tensor: t }, { tensor: e }];
+  if (condition.dtype !== 'bool') return undefined;
+  const count = util.sizeFromShape(condition.shape);
+  const isRows = condition.shape.length === 1 && count === t.shape[0];
+  if (count !== 1 && !isRows && !util.arraysEqual(condition.shape, t.shape)) return undefined;
+  const spread = isRows ? [count, ...t.shape.slice(1).fill(1)] : condition.shape;
+  const access = broadcastAccess(t.shape, count === 1 ? [] : spread);
+  const operands = [{ tensor: condition, access }, { tensor: t }, { tensor: e }];
   return gpu.map(t.shape, t.dtype, operands, 'select($2, $1, $0 != 0i)');
 });
 
+/** Tensors that one dispatch adds; with its result they are the eight buffers that every device has. */
+const ADDED_AT_ONCE = 7;
+
+/** Σ of tensors of one shape, from the first on. */
 const addN = defineKernel(tf.AddN, ({ inputs, gpu }) => {
+  // tfjs gives it an array.
   const tensors = Object.values(inputs);
-  const [first] = tensors;
-  const alike = tensors.every(
-    ({ dtype, shape }) => dtype === first.dtype && util.arraysEqual(shape, first.shape),
-  );
-  if (!alike || !isNumber(first.dtype) || tensors.length > 7) return undefined;
-  const code = tensors.map((_, k) => `$${k}`).join(' + ');
-  return gpu.map(
-    first.shape,
-    first.dtype,
-    tensors.map((tensor) => ({ tensor })),
-    code,
-  );
+  const [{ dtype, shape }] = tensors;
+  if (!isNumber(dtype) || tensors.some((tensor) => tensor.dtype !== dtype)) return undefined;
+  const sum = (terms: readonly TensorInfo[]): TensorInfo =>
+    gpu.map(
+      shape,
+      dtype,
+      terms.map((tensor) => ({ tensor })),
+      terms.map((_, k) => `$${k}`).join(' + '),
+    );
+  let total = sum(tensors.slice(0, ADDED_AT_ONCE));
+  for (let next = ADDED_AT_ONCE; next < tensors.length; next += ADDED_AT_ONCE - 1) {
+    const before = total;
+    total = sum([before, ...tensors.slice(next, next + ADDED_AT_ONCE - 1)]);
+    gpu.disposeData(before.dataId);
+  }
+  return total;
 });
 
 export const elementwiseKernels: readonly Kernel[] = [
