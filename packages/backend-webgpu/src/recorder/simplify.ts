@@ -1,4 +1,5 @@
-import type { Graph, Node } from '../graph.js';
+import { composeAccess } from '../compose.js';
+import type { Graph, Node, Operand } from '../graph.js';
 import { f32Literal } from '../prelude.js';
 import type { Buffer, Command, MapCommand } from './trace.js';
 
@@ -11,9 +12,9 @@ export interface Schedule {
 }
 
 /**
- * Writes numbers that are known into the elementwise work that reads them, leaves out what no output needs, and tells
- * what depends on constants alone from the rest. `hostScalars` are buffers of one number that comes from the host with
- * the call, with the WGSL that reads it.
+ * Reads what was copied where it lies, writes numbers that are known into the elementwise work that reads them, leaves out
+ * what no output needs, and tells what depends on constants alone from the rest. `hostScalars` are buffers of one number
+ * that comes from the host with the call, with the WGSL that reads it.
  */
 export function simplify(
   commands: readonly Command[],
@@ -21,7 +22,7 @@ export function simplify(
   outputs: readonly number[],
   hostScalars: ReadonlyMap<number, string>,
 ): Schedule {
-  const written = withoutUnused(withLiterals(commands, buffers, hostScalars), outputs);
+  const written = withoutUnused(withLiterals(throughCopies(commands), buffers, hostScalars), outputs);
   const variable = new Set<number>();
   for (const [buffer, { kind }] of buffers.entries()) if (kind === 'argument') variable.add(buffer);
   for (const command of written) {
@@ -57,6 +58,36 @@ function withoutUnused(commands: readonly Command[], outputs: readonly number[])
   return kept.reverse();
 }
 
+/** Elementwise work that reads a copy by strides (a transposition, a slice) reads the original instead. */
+function throughCopies(commands: readonly Command[]): Command[] {
+  const writers = countWriters(commands);
+  const originals = new Map<number, Operand<number>>();
+  return commands.map((command) => {
+    if (command.kind !== 'map') return command;
+    const { graph } = command;
+    const operands = graph.operands.map((operand) => {
+      const original = originals.get(operand.buffer);
+      const access = original && composeAccess(operand.access, original.access);
+      return access ? { ...original, access } : operand;
+    });
+    const [operand] = operands;
+    const isCopy = operands.length === 1 && graph.nodes.length === 1 && graph.nodes[0].code === '$0';
+    const [{ buffer }] = graph.outputs;
+    if (isCopy && writers.get(buffer) === 1 && (writers.get(operand.buffer) ?? 0) <= 1) {
+      originals.set(buffer, operand);
+    }
+    return { ...command, graph: { ...graph, operands }, inputs: operands.map((read) => read.buffer) };
+  });
+}
+
+function countWriters(commands: readonly Command[]): Map<number, number> {
+  const writers = new Map<number, number>();
+  for (const { outputs } of commands) {
+    for (const buffer of outputs) writers.set(buffer, (writers.get(buffer) ?? 0) + 1);
+  }
+  return writers;
+}
+
 function readsHost(command: Command): boolean {
   return command.kind === 'map' && command.graph.nodes.some(({ code }) => code.includes('host'));
 }
@@ -68,10 +99,7 @@ function withLiterals(
   hostScalars: ReadonlyMap<number, string>,
 ): Command[] {
   const literals = new Map(hostScalars);
-  const writers = new Map<number, number>();
-  for (const { outputs } of commands) {
-    for (const buffer of outputs) writers.set(buffer, (writers.get(buffer) ?? 0) + 1);
-  }
+  const writers = countWriters(commands);
   for (const [buffer, { values, dtype }] of buffers.entries()) {
     if (values?.length !== 4 || writers.has(buffer)) continue;
     literals.set(
