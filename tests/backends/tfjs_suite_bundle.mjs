@@ -10,15 +10,48 @@ const dist = '@tensorflow/tfjs-core/dist';
 // nothing to do with backends and takes half a minute.
 const LEFT_OUT = /^fused conv2d.*(basic|im2row) in NCHW with|^LocalStorage.*Data size too large/;
 
+/** What a GPU can't do in Node, or tfjs's kernels for it can't at all. */
+const LEFT_OUT_ON_GPU = [
+  // Kernels that tfjs has for processors alone.
+  /^(bitwiseAnd|ragged\w+|sparseFillEmptyRows|sparseReshape|staticRegexReplace|stringSplit|stringToHashBucketFast|unique) /,
+  /^nonMaxSuppression .*NonMaxSuppressionPadded/,
+  // Indices that are wrong: they are on the GPU, where nothing throws.
+  /^gather .*throws when index is out of bound/,
+  /^sparseSegment(Mean .*throw error|Sum .*invalid)/,
+  // Reads values synchronously, which a page can.
+  /^nonMaxSuppression .*not explicitly initialized on the CPU/,
+  // tfjs's FromPixels knows real canvases alone, and its Bincount doesn't compile for tensors of rank 3.
+  /^fromPixels, mock canvas .*accepts a canvas-like element/,
+  /^threshold .*method otsu/,
+  // Nothing was computed whose time could be told.
+  /^time cpu .*simple upload/,
+  // Of numbers beyond 8192, the driver's sine and cosine.
+  /^tan .*numbers exceed float32 precision/,
+];
+
+const before = `
+import '${dist}/public/chained_ops/register_all_chained_ops';
+import { setTestEnvs, setupTestFilters } from '${dist}/jasmine_util';
+`;
+
 // init() registers the backend; the suite starts a new instance of it for each of its parts. What is freed is filled
 // with NaN, so that a kernel that reads it fails.
-const setup = (backend) => `
-import '${dist}/public/chained_ops/register_all_chained_ops';
+const wasmSetup = (backend) => `${before}
 import { wasm } from '@tenon-ml/backend-wasm';
-import { setTestEnvs, setupTestFilters } from '${dist}/jasmine_util';
 export const started = wasm({ poison: true }).init();
 setTestEnvs([{ name: '${backend}', backendName: '${backend}', isDataSync: true }]);
 setupTestFilters([], (name) => !${LEFT_OUT}.test(name));
+`;
+
+// The suite disposes of a backend after each of its parts; a GPU is kept, as are the shaders that it has compiled.
+const webgpuSetup = `${before}
+import { findBackend } from '@tensorflow/tfjs-core';
+import { webgpu } from '@tenon-ml/backend-webgpu';
+export const started = webgpu().init().then(() => {
+  findBackend('tenon-webgpu').dispose = () => {};
+});
+setTestEnvs([{ name: 'webgpu', backendName: 'tenon-webgpu', isDataSync: false }]);
+setupTestFilters([], (name) => ![${[LEFT_OUT, ...LEFT_OUT_ON_GPU]}].some((pattern) => pattern.test(name)));
 `;
 const suite = `
 import { started } from 'setup';
@@ -57,7 +90,7 @@ function drawIn2d(source) {
  * of CommonJS, or for a page a global \`suite\`. It holds one copy of tfjs-core, the backend's and the tests'.
  */
 export async function bundleSuite(platform, backend = 'tenon-wasm') {
-  const modules = { setup: setup(backend), suite };
+  const modules = { setup: backend === 'webgpu' ? webgpuSetup : wasmSetup(backend), suite };
   const { outputFiles } = await build({
     entryPoints: ['suite'],
     bundle: true,

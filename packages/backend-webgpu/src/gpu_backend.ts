@@ -301,9 +301,9 @@ export class GpuBackend extends Base {
     program: TfjsProgram,
     output: TensorInfo,
     inputs: readonly TensorInfo[],
-    own: readonly TfjsUniform[] = [],
+    own?: readonly TfjsUniform[] | null,
   ): void {
-    const bytes = packUniforms([...commonUniforms(program, output, inputs), ...own]);
+    const bytes = packUniforms([...commonUniforms(program, output, inputs), ...(own ?? [])]);
     const read = inputs.map((tensor) => this.dataOf(tensor));
     const written = this.dataOf(output);
     const [x, y = 1, z = 1] = program.dispatch;

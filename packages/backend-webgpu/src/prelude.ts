@@ -106,6 +106,45 @@ const FUNCTIONS: { readonly [name: string]: string } = {
   let y = 1f - exponential(-q);
   return select(y, -y, x < 0f);
 }`,
+  // Of x = n π/2 + r with |r| ≤ π/4. WGSL's own may be off by 5e-4, and by anything beyond π. π/2 is in
+  // three pieces whose multiples are exact up to 8192. Coefficients: Cephes, sinf and cosf.
+  sineAndCosine: `fn sineAndCosine(x: f32) -> vec2f {
+  if (!isFinite(x)) { return vec2f(nan()); }
+  if (abs(x) > 8192f) { return vec2f(sin(x), cos(x)); }
+  let n = round(x * 0.63661977f);
+  let r = fixed(fixed(x - n * 1.5703125f) - n * 4.837512969970703e-4f) - n * 7.549789954891882e-8f;
+  let s = r * r;
+  let sine = ((-1.9515295891e-4f * s + 8.3321608736e-3f) * s - 1.6666654611e-1f) * s * r + r;
+  let cosine = ((2.443315711809948e-5f * s - 1.388731625493765e-3f) * s + 4.166664568298827e-2f) * s * s - 0.5f * s + 1f;
+  let turned = select(vec2f(sine, cosine), vec2f(cosine, -sine), (i32(n) & 1i) != 0i);
+  return select(turned, -turned, (i32(n) & 2i) != 0i);
+}`,
+  tangent: `fn tangent(x: f32) -> f32 {
+  let both = sineAndCosine(x);
+  return both.x / both.y;
+}`,
+  // log(x + √(x² + 1)), beyond 10⁹ log 2x.
+  inverseHyperbolicSine: `fn inverseHyperbolicSine(x: f32) -> f32 {
+  if (isNan(x)) { return x; }
+  let a = abs(x);
+  var y = 0f;
+  if (a > 1e9f) { y = logarithm(a) + 0.6931472f; } else { y = logarithmOfOnePlus(a + a * a / (1f + sqrt(1f + a * a))); }
+  return select(y, -y, x < 0f);
+}`,
+  // log(x + √(x² − 1)), beyond 10⁹ log 2x.
+  inverseHyperbolicCosine: `fn inverseHyperbolicCosine(x: f32) -> f32 {
+  if (isNan(x) || x < 1f) { return nan(); }
+  if (x > 1e9f) { return logarithm(x) + 0.6931472f; }
+  let t = x - 1f;
+  return logarithmOfOnePlus(t + sqrt(2f * t + t * t));
+}`,
+  inverseHyperbolicTangent: `fn inverseHyperbolicTangent(x: f32) -> f32 {
+  let a = abs(x);
+  if (isNan(x) || a > 1f) { return nan(); }
+  var y = infinity();
+  if (a < 1f) { y = 0.5f * logarithmOfOnePlus(2f * a / (1f - a)); }
+  return select(y, -y, x < 0f);
+}`,
   // Modulo 2³², as JavaScript's |0.
   integerOf: `fn integerOf(x: f32) -> i32 {
   if (!isFinite(x)) { return 0i; }

@@ -1,4 +1,22 @@
-import { Elu, Erf, Exp, Log, Log1p, Rsqrt, Sigmoid, Sqrt, Tanh } from '@tensorflow/tfjs-core';
+import {
+  Acosh,
+  Asinh,
+  Atanh,
+  Cos,
+  Elu,
+  Erf,
+  Exp,
+  Expm1,
+  Log,
+  Log1p,
+  Rsqrt,
+  Sigmoid,
+  Sin,
+  Softplus,
+  Sqrt,
+  Tan,
+  Tanh,
+} from '@tensorflow/tfjs-core';
 
 /** erf by a series of positive terms, to some 1e-15. */
 function erf(x: number): number {
@@ -23,6 +41,19 @@ export const functions = [
   { kernel: Elu, exact: (x: number) => (x >= 0 ? x : Math.expm1(x)), from: -20, to: 1 },
   { kernel: Rsqrt, exact: (x: number) => 1 / Math.sqrt(x), from: 0, to: 9 },
   { kernel: Sqrt, exact: Math.sqrt, from: 0, to: 9 },
+  { kernel: Expm1, exact: Math.expm1, from: -20, to: 20 },
+  {
+    kernel: Softplus,
+    exact: (x: number) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))),
+    from: -20,
+    to: 20,
+  },
+  { kernel: Sin, exact: Math.sin, from: -500, to: 500 },
+  { kernel: Cos, exact: Math.cos, from: -500, to: 500 },
+  { kernel: Tan, exact: Math.tan, from: -1.5, to: 1.5 },
+  { kernel: Asinh, exact: Math.asinh, from: -50, to: 50 },
+  { kernel: Acosh, exact: Math.acosh, from: 1, to: 50 },
+  { kernel: Atanh, exact: Math.atanh, from: -0.999, to: 0.999 },
 ];
 
 export function evenly(from: number, to: number, count: number): Float32Array {

@@ -29,7 +29,9 @@ const bounds: { readonly [kernel: string]: number } = {
   [Rsqrt]: 1.5,
   [Sqrt]: 0.5,
 };
-const rows = functions.map((row) => ({ ...row, most: bounds[row.kernel] }));
+const rows = functions
+  .filter(({ kernel }) => kernel in bounds)
+  .map((row) => ({ ...row, most: bounds[row.kernel] }));
 
 test.each(rows)('$kernel is at most $most units off, for every size of number', async (row) => {
   const { kernel, exact, from, to, most } = row;

@@ -29,8 +29,12 @@ export const unary: { readonly [kernel: string]: string } = {
   [tf.Floor]: 'floor($0)',
   [tf.Ceil]: 'ceil($0)',
   [tf.Round]: 'round($0)',
-  [tf.Sin]: 'sin($0)',
-  [tf.Cos]: 'cos($0)',
+  [tf.Sin]: 'sineAndCosine($0).x',
+  [tf.Cos]: 'sineAndCosine($0).y',
+  [tf.Tan]: 'tangent($0)',
+  [tf.Asinh]: 'inverseHyperbolicSine($0)',
+  [tf.Acosh]: 'inverseHyperbolicCosine($0)',
+  [tf.Atanh]: 'inverseHyperbolicTangent($0)',
 };
 
 /** Functions of one number that give a bool. */
@@ -59,10 +63,15 @@ const comparisons: { readonly [kernel: string]: string } = {
   [tf.LessEqual]: '$0 <= $1',
 };
 
+/** Those that tfjs calls with int32 too, for a float32. */
+const OF_INTEGERS: readonly string[] = [tf.Exp, tf.Expm1];
+
 function unaryKernel([kernelName, code]: [string, string]): Kernel {
-  return defineKernel(kernelName, ({ inputs: { x }, gpu }) =>
-    x.dtype === 'float32' ? gpu.map(x.shape, 'float32', [{ tensor: x }], code) : undefined,
-  );
+  return defineKernel(kernelName, ({ inputs: { x }, gpu }) => {
+    if (x.dtype === 'float32') return gpu.map(x.shape, 'float32', [{ tensor: x }], code);
+    if (x.dtype !== 'int32' || !OF_INTEGERS.includes(kernelName)) return undefined;
+    return gpu.map(x.shape, 'float32', [{ tensor: x }], code.replaceAll('$0', 'f32($0)'));
+  });
 }
 
 function questionKernel([kernelName, code]: [string, string]): Kernel {

@@ -4,6 +4,7 @@ import { attentionKernels } from './attention.js';
 import { choose } from './choose.js';
 import { convolutionKernels } from './convolution.js';
 import { crossEntropyKernels } from './cross_entropy.js';
+import { cumulativeKernels } from './cumulative.js';
 import { elementwiseKernels } from './elementwise.js';
 import { gatherKernels } from './gather.js';
 import type { Kernel } from './kernel.js';
@@ -23,6 +24,7 @@ export const ownKernels: readonly Kernel[] = [
   choose,
   ...convolutionKernels,
   ...crossEntropyKernels,
+  ...cumulativeKernels,
   ...elementwiseKernels,
   ...gatherKernels,
   ...matmulKernels,
