@@ -63,13 +63,24 @@ const comparisons: { readonly [kernel: string]: string } = {
   [tf.LessEqual]: '$0 <= $1',
 };
 
+/** Of an int32, where that is one too. tfjs's kernels compute in float32, which is exact to 2²⁴. */
+const integral: { readonly [kernel: string]: string } = {
+  [tf.Relu]: 'max($0, 0i)',
+  [tf.Square]: '$0 * $0',
+  [tf.Neg]: '-$0',
+  [tf.Abs]: 'abs($0)',
+  [tf.Sign]: 'sign($0)',
+};
+
 /** Those that tfjs calls with int32 too, for a float32. */
 const OF_INTEGERS: readonly string[] = [tf.Exp, tf.Expm1];
 
 function unaryKernel([kernelName, code]: [string, string]): Kernel {
   return defineKernel(kernelName, ({ inputs: { x }, gpu }) => {
     if (x.dtype === 'float32') return gpu.map(x.shape, 'float32', [{ tensor: x }], code);
-    if (x.dtype !== 'int32' || !OF_INTEGERS.includes(kernelName)) return undefined;
+    if (x.dtype !== 'int32') return undefined;
+    if (kernelName in integral) return gpu.map(x.shape, 'int32', [{ tensor: x }], integral[kernelName]);
+    if (!OF_INTEGERS.includes(kernelName)) return undefined;
     return gpu.map(x.shape, 'float32', [{ tensor: x }], code.replaceAll('$0', 'f32($0)'));
   });
 }
@@ -115,6 +126,20 @@ const realDiv = defineKernel(tf.RealDiv, ({ inputs: { a, b }, gpu }) =>
     ? gpu.map(broadcastShape(a, b), 'float32', [{ tensor: a }, { tensor: b }], '$0 / $1')
     : undefined,
 );
+
+/** Of int32 with the sign of the divisor, as in Python; 0 where that is 0, as tfjs has it. */
+const divisions: { readonly [kernel: string]: string } = {
+  [tf.FloorDiv]: 'select($0 / $1 - select(0i, 1i, $0 % $1 != 0i && ($0 < 0i) != ($1 < 0i)), 0i, $1 == 0i)',
+  [tf.Mod]: 'select(($0 % $1 + $1) % $1, 0i, $1 == 0i)',
+};
+
+function divisionKernel([kernelName, code]: [string, string]): Kernel {
+  return defineKernel(kernelName, ({ inputs: { a, b }, gpu }) =>
+    a.dtype === 'int32' && b.dtype === 'int32'
+      ? gpu.map(broadcastShape(a, b), 'int32', [{ tensor: a }, { tensor: b }], code)
+      : undefined,
+  );
+}
 
 function logicalKernel([kernelName, code]: [string, string]): Kernel {
   return defineKernel(kernelName, ({ inputs: { a, b }, gpu }) =>
@@ -247,6 +272,7 @@ export const elementwiseKernels: readonly Kernel[] = [
   ...Object.entries(binary).map(binaryKernel),
   ...Object.entries(comparisons).map(comparisonKernel),
   ...Object.entries({ [tf.LogicalAnd]: '$0 & $1', [tf.LogicalOr]: '$0 | $1' }).map(logicalKernel),
+  ...Object.entries(divisions).map(divisionKernel),
   realDiv,
   logicalNot,
   step,
