@@ -37,12 +37,16 @@ const LIMITS = [
  */
 export async function openDevice({ gpu, powerPreference }: AdapterOptions): Promise<Found> {
   const implementation = gpu ?? (await findImplementation());
-  const adapter = await implementation.requestAdapter({
-    powerPreference: powerPreference ?? 'high-performance',
-  });
-  if (!adapter) {
-    throw unavailable('WebGPU is there, but it found no GPU', isNode ? NO_ADAPTER_NODE : NO_ADAPTER_BROWSER);
+  const advice = isNode ? NO_ADAPTER_NODE : NO_ADAPTER_BROWSER;
+  let adapter: GPUAdapter | null;
+  try {
+    adapter = await implementation.requestAdapter({
+      powerPreference: powerPreference ?? 'high-performance',
+    });
+  } catch (error) {
+    throw unavailable(`WebGPU could not look for a GPU: ${firstLine(error)}`, advice);
   }
+  if (!adapter) throw unavailable('WebGPU is there, but it found no GPU', advice);
   const limits: { [name: string]: number } = {};
   for (const name of LIMITS) limits[name] = adapter.limits[name];
   let device: GPUDevice;
@@ -53,7 +57,7 @@ export async function openDevice({ gpu, powerPreference }: AdapterOptions): Prom
     });
   } catch (error) {
     throw unavailable(
-      `the GPU could not be opened: ${error instanceof Error ? error.message : String(error)}`,
+      `the GPU could not be opened: ${firstLine(error)}`,
       'Close other programs that use it, or use wasm.',
     );
   }
@@ -67,7 +71,7 @@ export async function openDevice({ gpu, powerPreference }: AdapterOptions): Prom
 const isNode = typeof process !== 'undefined' && process.versions?.node !== undefined;
 
 const NO_ADAPTER_NODE =
-  'On Linux it needs Vulkan (Debian: libvulkan1 and the driver of the GPU). `tenon doctor` says more; wasm runs everywhere.';
+  'On Linux it needs Vulkan (Debian: libvulkan1 and the driver of the GPU). wasm runs everywhere.';
 const NO_ADAPTER_BROWSER =
   'Look at chrome://gpu; in a virtual machine there may be none. wasm runs everywhere.';
 
@@ -88,7 +92,7 @@ async function findImplementation(): Promise<GPU> {
  * drivers can't. SwiftShader unrolls what it is asked for: a program with a tile of 8 kB takes it a second to compile in
  * the place of 40 ms.
  */
-const DAWN_OPTIONS = ['disable-dawn-features=use_vulkan_zero_initialize_workgroup_memory_extension'];
+export const DAWN_OPTIONS = ['disable-dawn-features=use_vulkan_zero_initialize_workgroup_memory_extension'];
 
 /** Dawn, with the constants and classes that a browser has among its globals. */
 async function openDawn(): Promise<GPU> {

@@ -1,4 +1,5 @@
 import { TenonError } from '@tenon-ml/core';
+import { BufferPool, sizeClass } from './pool.js';
 
 /** Bytes of one buffer that small uploads, and one that uniforms, are gathered in until they are submitted. */
 const STAGING_BYTES = 1 << 20;
@@ -12,10 +13,6 @@ const MAP_READ = 0x1;
 const COPY_SRC = 0x4;
 const COPY_DST = 0x8;
 const UNIFORM = 0x40;
-const STORAGE = 0x80;
-
-/** What a buffer that holds a tensor is used for. */
-export const TENSOR_USAGE = STORAGE | COPY_SRC | COPY_DST;
 
 /** A stretch of a buffer, as WebGPU binds it. */
 export interface Slice {
@@ -34,16 +31,11 @@ export interface Slice {
  */
 export class Device {
   readonly gpu: GPUDevice;
-  /** Bytes of all buffers that live, of those in use, and the most that were in use at once. */
-  allocated = 0;
-  inUse = 0;
-  peak = 0;
+  readonly pool: BufferPool;
   /** How many dispatches and submissions there were. */
   dispatches = 0;
   submissions = 0;
 
-  readonly #free = new Map<number, GPUBuffer[]>();
-  readonly #owned = new Set<GPUBuffer>();
   readonly #readers: GPUBuffer[] = [];
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
@@ -57,6 +49,7 @@ export class Device {
 
   constructor(gpu: GPUDevice) {
     this.gpu = gpu;
+    this.pool = new BufferPool(gpu, () => this.submit());
     this.#uploads = new Staging(gpu, COPY_SRC | COPY_DST, 16);
     this.#uniforms = new Staging(gpu, UNIFORM | COPY_DST, gpu.limits.minUniformBufferOffsetAlignment);
     gpu.lost.then(({ reason, message }) => {
@@ -74,75 +67,32 @@ export class Device {
     });
   }
 
-  /** Throws if the GPU is gone, or if something that it was told to do earlier has failed. */
-  check(): void {
+  /** Throws if the GPU is gone. */
+  checkAlive(): void {
     if (this.#lost) throw this.#lost;
+  }
+
+  /**
+   * Throws if the GPU is gone, or, once, if something that it was told to do before has failed: what is read now may
+   * come of that. Such failures become known late, so nothing but reads asks for them.
+   */
+  #check(): void {
+    this.checkAlive();
     if (!this.#failure) return;
     const failure = this.#failure;
     this.#failure = undefined;
     throw failure;
   }
 
-  get isLost(): boolean {
-    return this.#lost !== undefined;
-  }
-
   /** A buffer of at least so many bytes, with anything in it. Throws `OUT_OF_MEMORY` beyond the device's limits. */
   acquire(bytes: number): GPUBuffer {
-    const size = sizeClass(bytes);
-    const limit = Math.min(this.gpu.limits.maxBufferSize, this.gpu.limits.maxStorageBufferBindingSize);
-    if (size > limit) {
-      throw new TenonError({
-        code: 'OUT_OF_MEMORY',
-        where: 'webgpu',
-        message: `a tensor of ${bytes} bytes is larger than a buffer of this GPU may be (${limit} bytes)`,
-        hint: 'Use a smaller batch.',
-      });
-    }
-    this.inUse += size;
-    this.peak = Math.max(this.peak, this.inUse);
-    const known = this.#free.get(size)?.pop();
-    if (known) return known;
-    const buffer = this.gpu.createBuffer({ size, usage: TENSOR_USAGE });
-    this.#owned.add(buffer);
-    this.allocated += size;
-    return buffer;
-  }
-
-  /** Takes one that is free, if it is. */
-  reacquire(buffer: GPUBuffer): boolean {
-    const free = this.#free.get(buffer.size);
-    const index = free?.lastIndexOf(buffer) ?? -1;
-    if (!free || index < 0) return false;
-    free.splice(index, 1);
-    this.inUse += buffer.size;
-    this.peak = Math.max(this.peak, this.inUse);
-    return true;
+    this.checkAlive();
+    return this.pool.acquire(bytes);
   }
 
   /** Gives a buffer back. What is encoded already may still use it: whoever gets it next comes after that. */
   release(buffer: GPUBuffer): void {
-    if (!this.#owned.has(buffer)) {
-      buffer.destroy();
-      return;
-    }
-    this.inUse -= buffer.size;
-    const free = this.#free.get(buffer.size);
-    if (free) free.push(buffer);
-    else this.#free.set(buffer.size, [buffer]);
-  }
-
-  /** Frees what nobody uses. */
-  trim(): void {
-    this.submit();
-    for (const buffers of this.#free.values()) {
-      for (const buffer of buffers) {
-        this.#owned.delete(buffer);
-        this.allocated -= buffer.size;
-        buffer.destroy();
-      }
-    }
-    this.#free.clear();
+    this.pool.release(buffer);
   }
 
   /** Writes bytes (a multiple of four) to the beginning of a buffer, after everything that was asked for before. */
@@ -206,7 +156,7 @@ export class Device {
 
   /** The first bytes of a buffer, once everything that was asked for before has run. Reads of one turn go together. */
   async read(buffer: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
-    this.check();
+    this.#check();
     const size = sizeClass(bytes);
     const known = this.#readers.findIndex((reader) => reader.size === size);
     const [reader] =
@@ -220,7 +170,7 @@ export class Device {
     } catch (error) {
       // A device that is lost aborts the mapping before its own promise resolves.
       await Promise.race([this.gpu.lost, new Promise((resolve) => setTimeout(resolve, 100))]);
-      this.check();
+      this.#check();
       throw new TenonError({
         code: 'DEVICE_LOST',
         where: 'webgpu',
@@ -232,7 +182,7 @@ export class Device {
     reader.unmap();
     if (this.#disposed || this.#readers.length >= 16) reader.destroy();
     else this.#readers.push(reader);
-    this.check();
+    this.#check();
     return values;
   }
 
@@ -240,15 +190,15 @@ export class Device {
   async idle(): Promise<void> {
     if (this.#lost) return;
     this.submit();
-    await this.gpu.queue.onSubmittedWorkDone();
+    // One that is lost meanwhile has nothing left to do either.
+    await Promise.race([this.gpu.queue.onSubmittedWorkDone().catch(() => {}), this.gpu.lost]);
   }
 
   dispose(): void {
     this.#disposed = true;
     this.#pass = undefined;
     this.#encoder = undefined;
-    this.#owned.clear();
-    this.#free.clear();
+    this.pool.clear();
     this.gpu.destroy();
   }
 
@@ -310,15 +260,9 @@ class Staging {
   }
 }
 
-/** Sizes an eighth apart, in multiples of 16: few enough that freed buffers are found again. */
-export function sizeClass(bytes: number): number {
-  if (bytes <= 256) return Math.max(16, Math.ceil(bytes / 16) * 16);
-  const step = 2 ** Math.floor(Math.log2(bytes)) / 8;
-  return Math.ceil(bytes / step) * step;
-}
-
 function failureOf(error: GPUError): TenonError {
-  const isMemory = typeof GPUOutOfMemoryError !== 'undefined' && error instanceof GPUOutOfMemoryError;
+  // By its name: the class is among the globals in browsers alone.
+  const isMemory = error.constructor.name === 'GPUOutOfMemoryError';
   return isMemory
     ? new TenonError({
         code: 'OUT_OF_MEMORY',

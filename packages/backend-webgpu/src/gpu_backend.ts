@@ -110,7 +110,12 @@ export class GpuBackend extends Base {
   /** A new tensor, uninitialised. */
   allocate(shape: readonly number[], dtype: DataType): TensorInfo {
     const tensor = this.makeTensorInfo([...shape], dtype);
-    this.uploadToGPU(tensor.dataId);
+    try {
+      this.uploadToGPU(tensor.dataId);
+    } catch (error) {
+      this.disposeData(tensor.dataId, true);
+      throw error;
+    }
     return tensor;
   }
 

@@ -96,8 +96,8 @@ export function webgpu(options: WebGpuOptions = {}): Backend {
       unregisterKernels(name);
     },
     memory() {
-      const device = instance()?.commands;
-      return { inUse: device?.inUse ?? 0, peak: device?.peak ?? 0, reserved: device?.allocated ?? 0 };
+      const pool = instance()?.commands.pool;
+      return { inUse: pool?.inUse ?? 0, peak: pool?.peak ?? 0, reserved: pool?.allocated ?? 0 };
     },
   });
 }

@@ -152,7 +152,9 @@ async function tryBackend(backend: Backend): Promise<BackendReport> {
       await backend.dispose();
     }
   } catch (error) {
-    const reason = (error instanceof Error ? error.message : String(error)).replace(/\.$/, '');
+    const said = error instanceof Error ? error.message : String(error);
+    // The line begins with the name.
+    const reason = said.replace(`${name}: `, '').replace(/\.$/, '');
     return { name, available: false, reason };
   }
 }

@@ -1,10 +1,12 @@
 import type { NdArray, Plan } from '@tenon-ml/core';
 import { engine, type Tensor } from '@tensorflow/tfjs-core';
-import { type Slice, TENSOR_USAGE } from '../device.js';
+import type { Slice } from '../device.js';
 import { type GpuBackend, rawBytes } from '../gpu_backend.js';
 import { joinGraphs, linearGroups, MAP } from '../graph.js';
+import { TENSOR_USAGE } from '../pool.js';
 import { elementOf, HOST_SCALARS, hostScalar } from '../program.js';
 import { fuse, type Step } from './fuse.js';
+import { PlanMemory } from './plan_memory.js';
 import { simplify } from './simplify.js';
 import type { Buffer, Command, Place, Trace } from './trace.js';
 
@@ -60,13 +62,35 @@ export class GpuPlan implements Plan {
   }[];
   readonly #host: Uint8Array;
   readonly #hostBuffer: GPUBuffer;
-  readonly #uniforms: GPUBuffer | undefined;
-  readonly #kept: GPUBuffer[] = [];
+  readonly #memory: PlanMemory;
   /** The buffers of the outputs of the last call, and of the one before. */
   #recent: [readonly GPUBuffer[], readonly GPUBuffer[]] = [[], []];
 
-  constructor(backend: GpuBackend, trace: Trace, inputs: readonly PlanInput[], outputs: readonly Place[]) {
+  /** The plan of a recorded call. Where it throws, it leaves nothing behind. */
+  static of(
+    backend: GpuBackend,
+    trace: Trace,
+    inputs: readonly PlanInput[],
+    outputs: readonly Place[],
+  ): GpuPlan {
+    const memory = new PlanMemory(backend);
+    try {
+      return new GpuPlan(backend, memory, trace, inputs, outputs);
+    } catch (error) {
+      memory.dispose();
+      throw error;
+    }
+  }
+
+  private constructor(
+    backend: GpuBackend,
+    memory: PlanMemory,
+    trace: Trace,
+    inputs: readonly PlanInput[],
+    outputs: readonly Place[],
+  ) {
     this.#backend = backend;
+    this.#memory = memory;
     this.#outputs = outputs;
     const { buffers } = trace;
     const { gpu } = backend.commands;
@@ -95,7 +119,7 @@ export class GpuPlan implements Plan {
     }
     this.#uploads = uploads;
     this.#host = new Uint8Array(hostBytes);
-    this.#hostBuffer = gpu.createBuffer({ size: hostBytes, usage: TENSOR_USAGE | 0x40 /* UNIFORM */ });
+    this.#hostBuffer = memory.create(hostBytes, TENSOR_USAGE | 0x40 /* UNIFORM */);
 
     const { once, each, constants } = simplify(trace.commands, buffers, wanted, scalars);
     const facts = { buffers, bindings: gpu.limits.maxStorageBuffersPerShaderStage };
@@ -128,27 +152,23 @@ export class GpuPlan implements Plan {
     this.#slots = slots;
     this.#copies = copies;
 
-    const workspaceBytes = this.#placeValues(steps, buffers, slotOf, places);
+    this.#placeValues(steps, buffers, slotOf, places);
     const locate = (buffer: number): Binding => {
       if (buffer === NO_BUFFER) return { buffer: backend.nothing(), offset: 0, size: 16 };
       const slot = slotOf.get(buffer);
       if (slot !== undefined) return { slot, bytes: sizeOf(buffers[buffer]) };
       return places.get(buffer) as Slice;
     };
-    const first = this.#encode(early, locate, new Map());
-    if (first.steps.length > 0) this.#runOnce(first);
-    first.uniforms?.destroy();
-    const all = this.#encode(steps, locate, slotOf);
-    this.#steps = all.steps;
-    this.#uniforms = all.uniforms;
+    this.#runOnce(this.#encode(early, locate, new Map()));
+    this.#steps = this.#encode(steps, locate, slotOf);
     this.commands = steps.length + copies.length;
-    this.bytes = workspaceBytes + hostBytes + constantBytes;
+    this.bytes = memory.workspace.bytes + hostBytes + constantBytes;
   }
 
   run(inputs: readonly (Tensor | NdArray)[]): Tensor[] {
     const backend = this.#backend;
     const { commands } = backend;
-    commands.check();
+    commands.checkAlive();
     commands.submit();
     for (const { input, offset, dtype } of this.#uploads) {
       this.#host.set(rawBytes((inputs[input] as NdArray<'float32'>).data, dtype), offset);
@@ -165,7 +185,7 @@ export class GpuPlan implements Plan {
           continue;
         }
         const again = beforeLast[k];
-        const buffer = again && commands.reacquire(again) ? again : commands.acquire(slot.bytes);
+        const buffer = again && commands.pool.reacquire(again) ? again : commands.acquire(slot.bytes);
         made.push(buffer);
         buffers.push(buffer);
       }
@@ -179,10 +199,7 @@ export class GpuPlan implements Plan {
   }
 
   dispose(): void {
-    const { commands } = this.#backend;
-    for (const buffer of this.#kept) commands.release(buffer);
-    this.#hostBuffer.destroy();
-    this.#uniforms?.destroy();
+    this.#memory.dispose();
   }
 
   #run(buffers: readonly GPUBuffer[]): void {
@@ -247,12 +264,6 @@ export class GpuPlan implements Plan {
     });
   }
 
-  #keep(bytes: number): GPUBuffer {
-    const buffer = this.#backend.commands.acquire(bytes);
-    this.#kept.push(buffer);
-    return buffer;
-  }
-
   #placeConstants(
     buffers: readonly Buffer[],
     constants: ReadonlySet<number>,
@@ -267,7 +278,7 @@ export class GpuPlan implements Plan {
     for (const number of used) {
       if (!constants.has(number) || places.has(number)) continue;
       const { values, bytes: length } = buffers[number];
-      const buffer = this.#keep(length);
+      const buffer = this.#memory.keep(length);
       bytes += buffer.size;
       if (values && length > 0) this.#backend.commands.write(buffer, values);
       places.set(number, { buffer, offset: 0, size: sizeOf(buffers[number]) });
@@ -281,12 +292,12 @@ export class GpuPlan implements Plan {
     buffers: readonly Buffer[],
     slotOf: ReadonlyMap<number, number>,
     places: Map<number, Slice>,
-  ): number {
+  ): void {
     const last = new Map<number, number>();
     for (const [at, { inputs, outputs }] of steps.entries()) {
       for (const buffer of [...inputs, ...outputs]) last.set(buffer, at);
     }
-    const workspace = this.#backend.workspace();
+    const { workspace } = this.#memory;
     const taken = new Set<number>();
     const ending = new Map<number, number[]>();
     for (const [at, { inputs, outputs }] of steps.entries()) {
@@ -300,14 +311,13 @@ export class GpuPlan implements Plan {
       }
       for (const number of ending.get(at) ?? []) workspace.giveBack((places.get(number) as Slice).buffer);
     }
-    return workspace.bytes;
   }
 
   #encode(
     steps: readonly Step[],
     locate: (buffer: number) => Binding,
     slotOf: ReadonlyMap<number, number>,
-  ): { steps: Encoded[]; uniforms: GPUBuffer | undefined } {
+  ): Encoded[] {
     const { commands, pipelines } = this.#backend;
     const alignment = commands.gpu.limits.minUniformBufferOffsetAlignment;
     const prepared = steps.map((step) => prepare(step));
@@ -319,12 +329,9 @@ export class GpuPlan implements Plan {
     });
     const block = new Uint8Array(total);
     for (const [k, { uniforms }] of prepared.entries()) block.set(uniforms, offsets[k]);
-    const buffer =
-      total > 0
-        ? commands.gpu.createBuffer({ size: total, usage: 0x40 | 0x8 /* UNIFORM, COPY_DST */ })
-        : undefined;
+    const buffer = total > 0 ? this.#memory.create(total, 0x40 | 0x8 /* UNIFORM, COPY_DST */) : undefined;
     if (buffer) commands.gpu.queue.writeBuffer(buffer, 0, block);
-    const encoded = prepared.map((step, k): Encoded => {
+    return prepared.map((step, k): Encoded => {
       const bound = step.bound.map(locate);
       const slots = [...new Set(step.bound.flatMap((number) => slotOf.get(number) ?? []))];
       return {
@@ -343,10 +350,10 @@ export class GpuPlan implements Plan {
         variants: new Map(),
       };
     });
-    return { steps: encoded, uniforms: buffer };
   }
 
-  #runOnce({ steps }: { steps: readonly Encoded[] }): void {
+  #runOnce(steps: readonly Encoded[]): void {
+    if (steps.length === 0) return;
     const { commands } = this.#backend;
     for (const step of steps) commands.dispatch(step.pipeline, this.#bindGroup(step, []), step.groups);
     commands.submit();

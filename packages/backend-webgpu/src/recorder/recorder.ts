@@ -27,7 +27,7 @@ export function createRecorder(backend: GpuBackend): Recorder {
     },
     plan(recording): Plan {
       const { trace, inputs, outputs } = recording as GpuRecording;
-      return new GpuPlan(backend, trace, inputs, outputs);
+      return GpuPlan.of(backend, trace, inputs, outputs);
     },
   };
 }
