@@ -1,4 +1,4 @@
-import { compile, fromNested, read } from '@tenon-ml/core';
+import { compile, fromNested, type NdArray, read, release } from '@tenon-ml/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { expect, test } from 'vitest';
 import { started, testedBackend } from '../hosts/tested_backend.js';
@@ -17,4 +17,35 @@ test('the same expression is another program for another dtype', async () => {
     }
   }
   expect(product.explain().replayed).toBe(2 * (CALLS - 2));
+});
+
+test('an argument of no elements, from the host and from the device', async () => {
+  const nothing: NdArray<'float32'> = { dtype: 'float32', shape: [0, 2], data: new Float32Array(0) };
+  const f = compile(
+    (a: tf.Tensor2D) => ({
+      a,
+      twice: tf.mul(a, 2),
+      product: tf.matMul(a, a, true, false),
+      sum: tf.sum(a, 0),
+      joined: tf.concat([a, tf.ones([1, 2])]),
+    }),
+    { backend: recording },
+  );
+  const expectAll = async (given: Parameters<typeof f>[0]): Promise<tf.Tensor2D> => {
+    const { a, ...others } = f(given);
+    const { twice, product, sum, joined } = await read(others);
+    expect([a.shape, twice.shape]).toEqual([
+      [0, 2],
+      [0, 2],
+    ]);
+    expect([...product.data, ...sum.data]).toEqual([0, 0, 0, 0, 0, 0]);
+    expect([...joined.data]).toEqual([1, 1]);
+    return a;
+  };
+  for (let i = 0; i < CALLS; i++) {
+    const onDevice = await expectAll(nothing);
+    release(await expectAll(onDevice));
+    release(onDevice);
+  }
+  expect(f.explain().replayed).toBe(2 * (CALLS - 2));
 });
