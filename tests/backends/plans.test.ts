@@ -49,3 +49,21 @@ test('an argument of no elements, from the host and from the device', async () =
   }
   expect(f.explain().replayed).toBe(2 * (CALLS - 2));
 });
+
+test('arithmetic on constants that leaves the range of numbers', async () => {
+  const f = compile(
+    (a: tf.Tensor, b: tf.Tensor) => ({
+      quotient: tf.mul(a, tf.div(tf.ones([2]), tf.zeros([2]))),
+      product: tf.add(a, tf.mul(tf.scalar(1e30), tf.scalar(-1e30))),
+      integers: tf.add(b, tf.mul(tf.scalar(1 << 30, 'int32'), tf.scalar(8, 'int32'))),
+    }),
+    { backend: recording },
+  );
+  for (let i = 1; i <= CALLS; i++) {
+    const { quotient, product, integers } = await read(f(fromNested([i, -i]), fromNested([i, 7], 'int32')));
+    expect([...quotient.data]).toEqual([Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]);
+    expect([...product.data]).toEqual([Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY]);
+    expect([...integers.data]).toEqual([i, 7]);
+  }
+  expect(f.explain().mode).toBe('replayed');
+});
