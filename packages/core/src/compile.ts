@@ -119,9 +119,9 @@ export function compile<Args extends readonly Tree<Tensor>[], Out extends Tree<T
           const guard = calls === 0 || recorder ? guardCaptures(name, first, given) : undefined;
           const fromHost =
             recorder && args.flatMap((arg) => treeLeaves<Tensor | NdArray>(arg).map(isNdArray));
-          recording = fromHost && recorder?.begin(inputs, fromHost);
           let result: Out | undefined;
           try {
+            recording = fromHost && recorder?.begin(inputs, fromHost);
             result = detach(f(...(tensors as unknown as Args)), given, name, first) as Out;
             return result;
           } finally {

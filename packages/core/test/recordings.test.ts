@@ -1,6 +1,7 @@
 import { cpu } from '@tenon-ml/testkit';
 import { add, type Tensor, scalar as tfScalar } from '@tensorflow/tfjs-core';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { withBackend } from '../src/engine.js';
 import {
   type Backend,
   compile,
@@ -11,6 +12,7 @@ import {
   read,
   scalar,
   tensorCount,
+  upload,
 } from '../src/index.js';
 
 /** What a plan of the recorder below adds to the function's own result, 2·x: it shows who computed it. */
@@ -25,11 +27,17 @@ interface Log {
 /** A recorder for functions that double a number; `differs` is what it says of two calls. */
 function recorder(
   log: Log,
-  options: { changesNumbers: boolean; differs?: () => string | undefined; fails?: () => boolean },
+  options: {
+    changesNumbers: boolean;
+    differs?: () => string | undefined;
+    fails?: () => boolean;
+    begins?: () => void;
+  },
 ): Recorder {
   return {
     changesNumbers: options.changesNumbers,
     begin(): Recording {
+      options.begins?.();
       log.begun++;
       return { end() {}, reason: undefined };
     },
@@ -64,7 +72,7 @@ function doubler(options: Parameters<typeof recorder>[1]) {
   };
   const double = compile((x: Tensor) => add(x, x), { backend, name: 'double' });
   const call = async (x: number): Promise<number> => Number((await read(double(scalar(x)))).data[0]);
-  return { log, call, explain: double.explain };
+  return { log, call, backend, explain: double.explain };
 }
 
 let before = 0;
@@ -110,4 +118,21 @@ describe('a recorder whose plans change numbers', () => {
     expect([await call(1), await call(2)]).toEqual([2, 4]);
     expect(explain()).toMatchObject({ mode: 'eager', reason: 'no room for a plan' });
   });
+});
+
+test('a recorder that can’t begin leaves nothing behind', async () => {
+  const old = upload(scalar(5), plain);
+  let fail = true;
+  const { call, backend } = doubler({
+    changesNumbers: true,
+    begins: () => {
+      if (fail) throw new Error('no memory to begin with');
+    },
+  });
+  await expect(call(1)).rejects.toThrow('no memory to begin with');
+  fail = false;
+  expect(await call(2)).toBe(4 + MARK);
+  // What watches for tensors from outside is gone as well.
+  expect((await read(withBackend(backend, () => add(old, old)))).data[0]).toBe(10);
+  old.dispose();
 });
