@@ -1,4 +1,4 @@
-import { compile, fromNested, type NdArray, read, release } from '@tenon-ml/core';
+import { compile, fromNested, type NdArray, read, release, tensorCount } from '@tenon-ml/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { expect, test } from 'vitest';
 import { started, testedBackend } from '../hosts/tested_backend.js';
@@ -66,4 +66,16 @@ test('arithmetic on constants that leaves the range of numbers', async () => {
     expect([...integers.data]).toEqual([i, 7]);
   }
   expect(f.explain().mode).toBe('replayed');
+});
+
+test('complex numbers go from call to call', async () => {
+  const before = tensorCount();
+  const make = compile((re: tf.Tensor, im: tf.Tensor) => tf.complex(re, im), { backend: recording });
+  const sum = compile((c: tf.Tensor) => tf.add(tf.real(c), tf.imag(c)), { backend: recording });
+  for (let i = 0; i < CALLS; i++) {
+    const c = make(fromNested([1, 2]), fromNested([i, -i]));
+    expect([...(await read(sum(c))).data]).toEqual([1 + i, 2 - i]);
+    release(c);
+  }
+  expect(tensorCount()).toBe(before);
 });
