@@ -134,7 +134,13 @@ export function compile<Args extends readonly Tree<Tensor>[], Out extends Tree<T
     );
     const watched = recording;
     if (!recorder || !watched) return output;
-    const planned = withBackend(backend, () => recordings.add(recorder, watched, output, leaves));
+    let planned: Tree<Tensor> | undefined;
+    try {
+      planned = withBackend(backend, () => recordings.add(recorder, watched, output, leaves));
+    } catch (error) {
+      release(output);
+      throw error;
+    }
     if (!planned) return output;
     release(output);
     return planned as Out;

@@ -9,6 +9,7 @@ import {
   type Plan,
   type Recorder,
   type Recording,
+  RecordingMismatch,
   read,
   scalar,
   tensorCount,
@@ -32,6 +33,7 @@ function recorder(
     differs?: () => string | undefined;
     fails?: () => boolean;
     begins?: () => void;
+    runs?: () => void;
   },
 ): Recorder {
   return {
@@ -49,6 +51,7 @@ function recorder(
         commands: 1,
         bytes: 4,
         run: ([x]) => {
+          options.runs?.();
           const value = Number((x as NdArray).data[0]);
           return [tfScalar(2 * value + MARK)];
         },
@@ -117,6 +120,35 @@ describe('a recorder whose plans change numbers', () => {
     const { call, explain } = doubler({ changesNumbers: true, fails: () => true });
     expect([await call(1), await call(2)]).toEqual([2, 4]);
     expect(explain()).toMatchObject({ mode: 'eager', reason: 'no room for a plan' });
+  });
+});
+
+describe('a plan that breaks', () => {
+  test('makes the traced call throw, and is gone', async () => {
+    let broken = true;
+    const { log, call, explain } = doubler({
+      changesNumbers: true,
+      runs: () => {
+        if (broken) throw new Error('the device is gone');
+      },
+    });
+    await expect(call(1)).rejects.toThrow('the device is gone');
+    expect(log).toEqual({ begun: 1, plans: 1, disposed: 1 });
+    broken = false;
+    for (let i = 0; i < 3; i++) expect(await call(i)).toBe(2 * i + MARK);
+    expect(explain()).toMatchObject({ mode: 'replayed' });
+  });
+
+  test('as the call is not like the recorded one leaves the call its own result', async () => {
+    const { log, call, explain } = doubler({
+      changesNumbers: true,
+      runs: () => {
+        throw new RecordingMismatch('another shape');
+      },
+    });
+    expect([await call(1), await call(2)]).toEqual([2, 4]);
+    expect(log).toEqual({ begun: 1, plans: 1, disposed: 1 });
+    expect(explain()).toMatchObject({ mode: 'eager', reason: 'another shape' });
   });
 });
 
