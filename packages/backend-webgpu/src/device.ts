@@ -83,6 +83,11 @@ export class Device {
     throw failure;
   }
 
+  /** Has the next check throw an error that nobody could be told of; a GPU that is gone says so by itself. */
+  tellLater(error: unknown): void {
+    if (!this.#lost && error instanceof TenonError) this.#failure ??= error;
+  }
+
   get isLost(): boolean {
     return this.#lost !== undefined;
   }
