@@ -102,7 +102,8 @@ export function wasm(options: WasmOptions = {}): Backend {
       return info;
     },
     async dispose(): Promise<void> {
-      await starting?.catch(() => {});
+      // At once where there is nothing to wait for: whoever starts it again needn't wait either.
+      if (starting) await starting.catch(() => {});
       if (!engineName) return;
       const name = engineName;
       engineName = '';

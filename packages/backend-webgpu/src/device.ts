@@ -84,6 +84,11 @@ export class Device {
     throw failure;
   }
 
+  /** Has the next check throw an error that nobody could be told of; a GPU that is gone says so by itself. */
+  tellLater(error: unknown): void {
+    if (!this.#lost && error instanceof TenonError) this.#failure ??= error;
+  }
+
   /** A buffer of at least so many bytes, with anything in it. Throws `OUT_OF_MEMORY` beyond the device's limits. */
   acquire(bytes: number): GPUBuffer {
     this.checkAlive();

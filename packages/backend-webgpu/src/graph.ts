@@ -120,10 +120,8 @@ export function joinGraphs<B>(program: Program, { tail, heads }: Joining<B>): Jo
   return {
     joined: {
       host: /\bhost(Float|Integer)\(/.test(text),
-      // The same text does something else to other elements.
-      key: `${outputs} ${writer.elements} ${Object.entries(hooks)
-        .map(([name, text]) => `${name}:${text}`)
-        .join(';')}${writer.declarations}`,
+      // The text doesn't tell what the bindings are of: a sum of float32 reads as one of int32 does.
+      key: [...outputs, '<', ...writer.elements, text, writer.declarations].join(' '),
       outputs: tail ? outputs : program.outputs,
       inputs: writer.elements,
       uniforms: writer.uniforms,

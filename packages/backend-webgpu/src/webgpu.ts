@@ -35,6 +35,7 @@ export function webgpu(options: WebGpuOptions = {}): Backend {
   let engineName = '';
   let info: BackendInfo | undefined;
   let starting: Promise<void> | undefined;
+  let ending: Promise<void> | undefined;
   let recorder: { readonly of: GpuBackend; readonly recorder: Recorder } | undefined;
   let createRecorder: ((backend: GpuBackend) => Recorder) | undefined;
 
@@ -62,6 +63,20 @@ export function webgpu(options: WebGpuOptions = {}): Backend {
   const instance = (): GpuBackend | undefined =>
     engineName ? ((findBackend(engineName) ?? undefined) as unknown as GpuBackend | undefined) : undefined;
 
+  const end = async (): Promise<void> => {
+    await starting?.catch(() => {});
+    if (!engineName) return;
+    const { unregisterKernels } = await import('./start.js');
+    // A process that ends with work in flight may crash in the driver.
+    await instance()?.commands.idle();
+    // All at once: another backend may take the name as soon as it is free, and has kernels of its own then.
+    const name = engineName;
+    engineName = '';
+    recorder = undefined;
+    removeBackend(name);
+    unregisterKernels(name);
+  };
+
   return Object.freeze({
     name: 'webgpu',
     /** Empty until `init` has resolved, and after `dispose`. */
@@ -75,6 +90,7 @@ export function webgpu(options: WebGpuOptions = {}): Backend {
       return recorder.recorder;
     },
     async init(): Promise<BackendInfo> {
+      await ending;
       if (!engineName) {
         starting ??= start().finally(() => {
           starting = undefined;
@@ -84,16 +100,10 @@ export function webgpu(options: WebGpuOptions = {}): Backend {
       return info as BackendInfo;
     },
     async dispose(): Promise<void> {
-      await starting?.catch(() => {});
-      if (!engineName) return;
-      const name = engineName;
-      // A process that ends with work in flight may crash in the driver.
-      await instance()?.commands.idle();
-      engineName = '';
-      recorder = undefined;
-      removeBackend(name);
-      const { unregisterKernels } = await import('./start.js');
-      unregisterKernels(name);
+      ending ??= end().finally(() => {
+        ending = undefined;
+      });
+      await ending;
     },
     memory() {
       const pool = instance()?.commands.pool;

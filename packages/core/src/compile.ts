@@ -119,9 +119,9 @@ export function compile<Args extends readonly Tree<Tensor>[], Out extends Tree<T
           const guard = calls === 0 || recorder ? guardCaptures(name, first, given) : undefined;
           const fromHost =
             recorder && args.flatMap((arg) => treeLeaves<Tensor | NdArray>(arg).map(isNdArray));
-          recording = fromHost && recorder?.begin(inputs, fromHost);
           let result: Out | undefined;
           try {
+            recording = fromHost && recorder?.begin(inputs, fromHost);
             result = detach(f(...(tensors as unknown as Args)), given, name, first) as Out;
             return result;
           } finally {
@@ -134,7 +134,13 @@ export function compile<Args extends readonly Tree<Tensor>[], Out extends Tree<T
     );
     const watched = recording;
     if (!recorder || !watched) return output;
-    const planned = withBackend(backend, () => recordings.add(recorder, watched, output, leaves));
+    let planned: Tree<Tensor> | undefined;
+    try {
+      planned = withBackend(backend, () => recordings.add(recorder, watched, output, leaves));
+    } catch (error) {
+      release(output);
+      throw error;
+    }
     if (!planned) return output;
     release(output);
     return planned as Out;

@@ -68,8 +68,7 @@ export class Recordings {
       outputs = plan.run(leaves);
     } catch (error) {
       if (!(error instanceof RecordingMismatch)) throw error;
-      plan.dispose();
-      delete entry.plan;
+      this.#drop(entry);
       this.#stayEager(entry, error.message);
       return undefined;
     }
@@ -82,7 +81,7 @@ export class Recordings {
 
   /**
    * Takes a traced call of the current signature into account. What it returns replaces the call's output: see
-   * `Recorder.changesNumbers`.
+   * `Recorder.changesNumbers`. Throws what its plan throws when it runs.
    */
   add(
     recorder: Recorder,
@@ -110,21 +109,27 @@ export class Recordings {
       entry.structure = treeMap<Tensor, number>(output, () => next++);
       try {
         entry.plan = recorder.plan(recording);
-        if (recorder.changesNumbers) result = this.replay(entry, leaves);
       } catch (error) {
         // The call itself went well: a recording that there is no room for is no reason to lose it.
-        entry.plan?.dispose();
-        delete entry.plan;
         this.#stayEager(entry, error instanceof Error ? error.message : String(error));
         return undefined;
+      }
+      if (recorder.changesNumbers) {
+        try {
+          result = this.replay(entry, leaves);
+        } catch (error) {
+          // What ran before may have failed as well, and be told of only now: the call's own output is worth nothing.
+          this.#drop(entry);
+          throw error;
+        }
+        if (!result) return undefined;
       }
     }
     if (agrees) {
       delete entry.last;
       this.#last = { mode: 'traced', reason: 'it agreed with the call before: the next one is replayed' };
     } else {
-      entry.plan?.dispose();
-      delete entry.plan;
+      this.#drop(entry);
       const reason = differs ?? 'the first call of its kind, watched for a recording';
       this.#last = { mode: 'traced', reason };
     }
@@ -140,6 +145,11 @@ export class Recordings {
       plan ? [{ signature, commands: plan.commands, bytes: plan.bytes }] : [],
     );
     return { ...this.#last, recordings };
+  }
+
+  #drop(entry: Entry): void {
+    entry.plan?.dispose();
+    delete entry.plan;
   }
 
   #stayEager(entry: Entry, reason: string): void {

@@ -1,6 +1,7 @@
 import { cpu } from '@tenon-ml/testkit';
 import { add, type Tensor, scalar as tfScalar } from '@tensorflow/tfjs-core';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { withBackend } from '../src/engine.js';
 import {
   type Backend,
   compile,
@@ -8,9 +9,11 @@ import {
   type Plan,
   type Recorder,
   type Recording,
+  RecordingMismatch,
   read,
   scalar,
   tensorCount,
+  upload,
 } from '../src/index.js';
 
 /** What a plan of the recorder below adds to the function's own result, 2·x: it shows who computed it. */
@@ -25,11 +28,18 @@ interface Log {
 /** A recorder for functions that double a number; `differs` is what it says of two calls. */
 function recorder(
   log: Log,
-  options: { changesNumbers: boolean; differs?: () => string | undefined; fails?: () => boolean },
+  options: {
+    changesNumbers: boolean;
+    differs?: () => string | undefined;
+    fails?: () => boolean;
+    begins?: () => void;
+    runs?: () => void;
+  },
 ): Recorder {
   return {
     changesNumbers: options.changesNumbers,
     begin(): Recording {
+      options.begins?.();
       log.begun++;
       return { end() {}, reason: undefined };
     },
@@ -41,6 +51,7 @@ function recorder(
         commands: 1,
         bytes: 4,
         run: ([x]) => {
+          options.runs?.();
           const value = Number((x as NdArray).data[0]);
           return [tfScalar(2 * value + MARK)];
         },
@@ -64,7 +75,7 @@ function doubler(options: Parameters<typeof recorder>[1]) {
   };
   const double = compile((x: Tensor) => add(x, x), { backend, name: 'double' });
   const call = async (x: number): Promise<number> => Number((await read(double(scalar(x)))).data[0]);
-  return { log, call, explain: double.explain };
+  return { log, call, backend, explain: double.explain };
 }
 
 let before = 0;
@@ -110,4 +121,50 @@ describe('a recorder whose plans change numbers', () => {
     expect([await call(1), await call(2)]).toEqual([2, 4]);
     expect(explain()).toMatchObject({ mode: 'eager', reason: 'no room for a plan' });
   });
+});
+
+describe('a plan that breaks', () => {
+  test('makes the traced call throw, and is gone', async () => {
+    let broken = true;
+    const { log, call, explain } = doubler({
+      changesNumbers: true,
+      runs: () => {
+        if (broken) throw new Error('the device is gone');
+      },
+    });
+    await expect(call(1)).rejects.toThrow('the device is gone');
+    expect(log).toEqual({ begun: 1, plans: 1, disposed: 1 });
+    broken = false;
+    for (let i = 0; i < 3; i++) expect(await call(i)).toBe(2 * i + MARK);
+    expect(explain()).toMatchObject({ mode: 'replayed' });
+  });
+
+  test('as the call is not like the recorded one leaves the call its own result', async () => {
+    const { log, call, explain } = doubler({
+      changesNumbers: true,
+      runs: () => {
+        throw new RecordingMismatch('another shape');
+      },
+    });
+    expect([await call(1), await call(2)]).toEqual([2, 4]);
+    expect(log).toEqual({ begun: 1, plans: 1, disposed: 1 });
+    expect(explain()).toMatchObject({ mode: 'eager', reason: 'another shape' });
+  });
+});
+
+test('a recorder that can’t begin leaves nothing behind', async () => {
+  const old = upload(scalar(5), plain);
+  let fail = true;
+  const { call, backend } = doubler({
+    changesNumbers: true,
+    begins: () => {
+      if (fail) throw new Error('no memory to begin with');
+    },
+  });
+  await expect(call(1)).rejects.toThrow('no memory to begin with');
+  fail = false;
+  expect(await call(2)).toBe(4 + MARK);
+  // What watches for tensors from outside is gone as well.
+  expect((await read(withBackend(backend, () => add(old, old)))).data[0]).toBe(10);
+  old.dispose();
 });

@@ -115,7 +115,7 @@ export class GpuPlan implements Plan {
       }
       hostOffsets.set(buffer, hostBytes);
       uploads.push({ input, offset: hostBytes, dtype });
-      hostBytes = Math.ceil((hostBytes + bytes) / alignment) * alignment;
+      hostBytes = Math.ceil((hostBytes + sizeOf(buffers[buffer])) / alignment) * alignment;
     }
     this.#uploads = uploads;
     this.#host = new Uint8Array(hostBytes);

@@ -2,7 +2,7 @@ import type { Plan, Recorder, Recording } from '@tenon-ml/core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { GpuBackend } from '../gpu_backend.js';
 import { GpuPlan, type PlanInput } from './plan.js';
-import { difference, type Place, Trace } from './trace.js';
+import { difference, isRecordable, type Place, Trace } from './trace.js';
 
 /** Records what is submitted to a GPU. See core's `Recorder`. */
 export function createRecorder(backend: GpuBackend): Recorder {
@@ -11,11 +11,11 @@ export function createRecorder(backend: GpuBackend): Recorder {
     begin(inputs, fromHost) {
       const trace = new Trace(backend, inputs);
       backend.trace = trace;
-      return new GpuRecording(
-        backend,
-        trace,
-        inputs.map((tensor, i) => ({ buffer: trace.numberOf(tensor), fromHost: fromHost[i] })),
-      );
+      const given =
+        trace.reason === undefined
+          ? inputs.map((tensor, i) => ({ buffer: trace.numberOf(tensor), fromHost: fromHost[i] }))
+          : [];
+      return new GpuRecording(backend, trace, given);
     },
     difference(earlier, later) {
       const [a, b] = [earlier as GpuRecording, later as GpuRecording];
@@ -46,16 +46,19 @@ class GpuRecording implements Recording {
   }
 
   end(outputs?: readonly Tensor[]): void {
-    if (outputs) {
-      this.outputs = outputs.map((tensor) => {
-        const { shape, dtype } = tensor;
-        if (dtype === 'string' || dtype === 'complex64') {
-          this.trace.unrecordable(`an output is of ${dtype}`);
-          return { buffer: 0, shape: [...shape], dtype };
-        }
-        return { buffer: this.trace.numberOf(tensor), shape: [...shape], dtype };
-      });
-    } else this.trace.unrecordable('it threw');
-    this.backend.trace = undefined;
+    try {
+      if (outputs) this.outputs = outputs.map((tensor) => this.#placeOf(tensor));
+      else this.trace.unrecordable('it threw');
+    } finally {
+      // A value that only the host has is uploaded now, for which there may be no room.
+      this.backend.trace = undefined;
+    }
+  }
+
+  #placeOf(tensor: Tensor): Place {
+    const { shape, dtype } = tensor;
+    if (!isRecordable(tensor)) this.trace.unrecordable(`an output is of ${dtype}`);
+    const buffer = this.trace.reason === undefined ? this.trace.numberOf(tensor) : 0;
+    return { buffer, shape: [...shape], dtype };
   }
 }

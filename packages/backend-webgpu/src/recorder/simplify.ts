@@ -1,6 +1,7 @@
 import { composeAccess } from '../compose.js';
 import type { Graph, Node, Operand } from '../graph.js';
 import { f32Literal } from '../prelude.js';
+import { elementOf } from '../program.js';
 import type { Buffer, Command, MapCommand } from './trace.js';
 
 /** Commands that run once, when a plan is made, and those of each replay. */
@@ -92,17 +93,24 @@ function readsHost(command: Command): boolean {
   return command.kind === 'map' && command.graph.nodes.some(({ code }) => code.includes('host'));
 }
 
-/** Expressions for buffers whose numbers are all alike and known, or known to the host, in the place of what reads them. */
+/** Operations on nothing, in order, of which the last gives a number that is known, here or to the host. */
+type Known = readonly Node[];
+
+/** Writes what is known of buffers whose numbers are all alike in the place of what reads them. */
 function withLiterals(
   commands: readonly Command[],
   buffers: readonly Buffer[],
   hostScalars: ReadonlyMap<number, string>,
 ): Command[] {
-  const literals = new Map(hostScalars);
+  const literals = new Map<number, Known>();
+  const setCode = (buffer: number, code: string): void => {
+    literals.set(buffer, [{ code, element: elementOf(buffers[buffer].dtype), args: [] }]);
+  };
+  for (const [buffer, code] of hostScalars) setCode(buffer, code);
   const writers = countWriters(commands);
   for (const [buffer, { values, dtype }] of buffers.entries()) {
     if (values?.length !== 4 || writers.has(buffer)) continue;
-    literals.set(
+    setCode(
       buffer,
       dtype === 'float32'
         ? f32Literal(new Float32Array(values.buffer, values.byteOffset, 1)[0])
@@ -115,43 +123,47 @@ function withLiterals(
     const { graph } = simpler;
     if (graph.operands.length === 0) {
       for (const { node, buffer } of graph.outputs) {
-        const code = expressionOf(graph, node);
+        const known = partOf(graph, node);
+        const code = known.map((part) => part.code).join(' ');
         if (writers.get(buffer) === 1 && code.length <= LONGEST && !/\bi\b/.test(code))
-          literals.set(buffer, code);
+          literals.set(buffer, known);
       }
     }
     return simpler;
   });
 }
 
-/** Characters of an expression that is computed wherever it is used, rather than once. */
+/** Characters of operations that are done wherever their result is used, rather than once. */
 const LONGEST = 160;
 
-/** What a node of a graph without operands computes. */
-function expressionOf(graph: Graph<number>, node: number): string {
-  const { code, args } = graph.nodes[node];
-  return `(${code.replace(/\$(\d)/g, (_, digit) => expressionOf(graph, args[Number(digit)]))})`;
+/**
+ * What a graph without operands does for one of its nodes. It stays operations, one a line: WGSL refuses an expression of
+ * literals alone whose value is too large, or is divided by 0.
+ */
+function partOf({ nodes }: Graph<number>, node: number): Known {
+  const needed = new Set([node]);
+  for (const at of needed) for (const arg of nodes[at].args) needed.add(arg);
+  const order = [...needed].sort((a, b) => a - b);
+  return order.map((at) => ({ ...nodes[at], args: nodes[at].args.map((arg) => order.indexOf(arg)) }));
 }
 
-function withKnown(command: MapCommand, literals: ReadonlyMap<number, string>): MapCommand {
+function withKnown(command: MapCommand, literals: ReadonlyMap<number, Known>): MapCommand {
   const { graph } = command;
   if (!graph.operands.some(({ buffer }) => literals.has(buffer))) return command;
   const known: Node[] = [];
   const operands: Graph<number>['operands'][number][] = [];
-  // A known operand's new argument is a node in front, counted from the end until their number is known.
+  // A known operand's new argument is the last of its nodes, which come in front.
   const argOf = graph.operands.map((operand) => {
-    const code = literals.get(operand.buffer);
-    if (code === undefined) return { operand: operands.push(operand) - 1 };
-    return { node: known.push({ code, element: operand.element, args: [] }) - 1 };
+    const nodes = literals.get(operand.buffer);
+    if (nodes === undefined) return -operands.push(operand);
+    const first = known.length;
+    for (const node of nodes) known.push({ ...node, args: node.args.map((arg) => arg + first) });
+    return known.length - 1;
   });
   const shift = known.length;
   const nodes = graph.nodes.map((node) => ({
     ...node,
-    args: node.args.map((arg) => {
-      if (arg >= 0) return arg + shift;
-      const place = argOf[-1 - arg];
-      return place.node ?? -1 - (place.operand as number);
-    }),
+    args: node.args.map((arg) => (arg >= 0 ? arg + shift : argOf[-1 - arg])),
   }));
   const outputs = graph.outputs.map(({ node, buffer }) => ({ node: node + shift, buffer }));
   return {

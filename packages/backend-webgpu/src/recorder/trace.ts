@@ -61,6 +61,10 @@ export class Trace {
   constructor(backend: GpuBackend, inputs: readonly TensorInfo[]) {
     this.#backend = backend;
     for (const tensor of inputs) {
+      if (!isRecordable(tensor)) {
+        this.unrecordable(`an argument is of ${tensor.dtype}`);
+        continue;
+      }
       const data = backend.dataOf(tensor);
       if (data.trace !== this) this.#number(data, 'argument', undefined);
     }
@@ -139,6 +143,11 @@ export class Trace {
     this.unrecordable('it uses a tensor that it was not given');
     return 0;
   }
+}
+
+/** Whether a tensor's values lie in one buffer. */
+export function isRecordable({ dtype }: TensorInfo): boolean {
+  return dtype !== 'string' && dtype !== 'complex64';
 }
 
 /**

@@ -1,0 +1,63 @@
+import { webgpu } from '@tenon-ml/backend-webgpu';
+import { compile, read, release, scalar } from '@tenon-ml/core';
+import { findBackend, square, type Tensor } from '@tensorflow/tfjs-core';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { testedDevice } from '../hosts/tested_backend.js';
+
+const inPage = typeof window !== 'undefined';
+
+type Options = NonNullable<Parameters<typeof webgpu>[0]>;
+
+/** The parts of the backend's own object that these tests reach into. */
+interface Inner {
+  readonly device: GPUDevice;
+  readonly commands: { encoder(): GPUCommandEncoder; submit(): void };
+  readonly profiler: {
+    begin(names: readonly string[]):
+      | {
+          pass(k: number): GPUComputePassDescriptor;
+          resolve(encoder: GPUCommandEncoder): void;
+          report(): Promise<void>;
+        }
+      | undefined;
+  };
+}
+
+async function start(options: Options = {}) {
+  const backend = webgpu(options);
+  await backend.init();
+  onTestFinished(() => backend.dispose());
+  return { backend, inner: findBackend(backend.engineName) as unknown as Inner };
+}
+
+describe.skipIf(testedDevice !== 'gpu')('the GPU’s profile', () => {
+  test('holds more dispatches than one query set has entries', async ({ skip }) => {
+    const times: number[] = [];
+    const { inner } = await start({ profile: (_, milliseconds) => times.push(milliseconds) });
+    const timed = inner.profiler.begin(Array(2500).fill('nothing'));
+    if (!timed) return skip('this device has no timestamps');
+    const encoder = inner.commands.encoder();
+    for (let k = 0; k < 2500; k++) encoder.beginComputePass(timed.pass(k)).end();
+    timed.resolve(encoder);
+    inner.commands.submit();
+    await timed.report();
+    expect(times).toHaveLength(2500);
+    expect(Math.min(...times)).toBeGreaterThanOrEqual(0);
+  });
+
+  test.skipIf(inPage)('of a GPU that goes away meanwhile is nobody’s; the next call throws', async () => {
+    const unhandled: unknown[] = [];
+    const note = (event: unknown): void => void unhandled.push(event);
+    process.on('unhandledRejection', note);
+    onTestFinished(() => void process.off('unhandledRejection', note));
+    const { backend, inner } = await start({ profile: () => {} });
+    const f = compile((x: Tensor) => square(x), { backend });
+    for (let i = 0; i < 3; i++) await read(f(scalar(i)));
+    release(f(scalar(3)));
+    inner.device.destroy();
+    await inner.device.lost;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(unhandled).toEqual([]);
+    expect(() => f(scalar(4))).toThrow('the GPU is gone');
+  });
+});
