@@ -5,6 +5,7 @@ import { requires } from '@tenon-ml/testkit';
 import type { RunEvent } from '@tenon-ml/train';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { gpuArguments } from '../hosts/chromium_path.js';
 import { withPage } from '../hosts/page.js';
 import { CHROMIUM, chromiumPath, launchChromium } from './chromium.js';
 import { gpuEnvironment, hasGpu } from './gpu.js';
@@ -82,7 +83,7 @@ describe('digits-cnn', () => {
         target: 'es2022',
         logLevel: 'silent',
       });
-      const browser = await launchChromium(['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader']);
+      const browser = await launchChromium(gpuArguments);
       const files = { '/bundle.js': outputFiles[0].text };
       try {
         await withPage(browser, files, { isolated: false }, async (page, complaints) => {
