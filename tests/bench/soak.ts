@@ -1,16 +1,30 @@
 /**
- * `npm run bench:soak -- [WORKLOAD...] [--steps N] [--batch N]`: many steps of every workload on the default engine,
- * replayed and eager, that end at the first one which leaves memory behind.
+ * `npm run bench:soak -- [WORKLOAD...] [--backend NAME] [--steps N] [--batch N]`: many steps of every workload, replayed
+ * and eager, on the default engine or on another one, that end at the first one which leaves memory behind.
  */
 import { parseArgs } from 'node:util';
 import { wasm } from '@tenon-ml/backend-wasm';
+import { webgpu } from '@tenon-ml/backend-webgpu';
 import { soak } from './soak_workload.js';
 import { findWorkload, workloads } from './workloads/index.js';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { steps: { type: 'string', default: '2000' }, batch: { type: 'string' } },
+  options: {
+    steps: { type: 'string', default: '2000' },
+    batch: { type: 'string' },
+    backend: { type: 'string', default: 'wasm' },
+  },
 });
+const makers = new Map([
+  ['wasm', wasm],
+  ['webgpu', webgpu],
+]);
+const make = makers.get(values.backend);
+if (!make) {
+  console.error(`There are the backends ${[...makers.keys()].join(', ')}.`);
+  process.exit(2);
+}
 const steps = Number(values.steps);
 const chosen = positionals.length === 0 ? workloads : positionals.map((name) => findWorkload(name));
 
@@ -21,7 +35,7 @@ for (const workload of chosen) {
   }
   const product = workload.kind === 'product' ? workload.products[0].case : 'step';
   for (const record of [true, false]) {
-    const backend = wasm({ record });
+    const backend = make({ record });
     await backend.init();
     const unit = { batch: Number(values.batch ?? workload.batches[0]), case: product };
     const start = performance.now();

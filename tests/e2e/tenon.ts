@@ -30,8 +30,8 @@ export function start(args: readonly string[], options: SpawnOptions = {}): Runn
 }
 
 /** Runs Node itself to its end. */
-export function runNode(args: readonly string[]): Promise<Ended> {
-  return startNode(args, {}).ended;
+export function runNode(args: readonly string[], options: SpawnOptions = {}): Promise<Ended> {
+  return startNode(args, options).ended;
 }
 
 function startNode(args: readonly string[], options: SpawnOptions): Running {

@@ -22,3 +22,11 @@ export const chromiumArguments: readonly string[] = [
   '--disable-component-update',
   '--disable-sync',
 ];
+
+/** Arguments of one whose pages have WebGPU on SwiftShader. */
+export const gpuArguments: readonly string[] = [
+  '--enable-unsafe-webgpu',
+  '--use-webgpu-adapter=swiftshader',
+  // See backend-webgpu's adapter.ts: it makes SwiftShader compile in a twentieth of the time.
+  '--disable-dawn-features=use_vulkan_zero_initialize_workgroup_memory_extension',
+];

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { playwright } from '@vitest/browser-playwright';
 import type { TestProjectInlineConfiguration } from 'vitest/config';
 import { ForksPoolWorker, type PoolOptions } from 'vitest/node';
-import { CHROMIUM, chromiumArguments, chromiumPath } from './chromium_path.js';
+import { CHROMIUM, chromiumArguments, chromiumPath, gpuArguments } from './chromium_path.js';
 
 /**
  * The tests of backends, which run in every host. Left out, as they drive Node and Chromium themselves, is what
@@ -98,12 +98,7 @@ function webgpuProjects(tests: string): TestProjectInlineConfiguration[] {
         ...common,
         name: 'chromium-webgpu',
         provide: { ...provided, ...webgpu, missing: MISSING_CHROMIUM },
-        browser: headless([
-          '--enable-unsafe-webgpu',
-          '--use-webgpu-adapter=swiftshader',
-          // See backend-webgpu's adapter.ts: it makes SwiftShader compile in a twentieth of the time.
-          '--disable-dawn-features=use_vulkan_zero_initialize_workgroup_memory_extension',
-        ]),
+        browser: headless(gpuArguments),
       },
     },
   ];
