@@ -128,6 +128,8 @@ export class Device {
   /** Gives a buffer back. What is encoded already may still use it: whoever gets it next comes after that. */
   release(buffer: GPUBuffer): void {
     if (!this.#owned.has(buffer)) {
+      // It isn't used again, so it goes; but not before what is encoded.
+      if (!this.#disposed) this.submit();
       buffer.destroy();
       return;
     }
