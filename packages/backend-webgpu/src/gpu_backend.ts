@@ -71,6 +71,9 @@ interface TfjsBackend extends KernelBackend {
 // Its types declare private what has to be replaced.
 const Base = WebGPUBackend as unknown as new (device: GPUDevice, info: GPUAdapterInfo) => TfjsBackend;
 
+/** Why a call that reads can't be recorded. */
+const READS = 'it reads values inside';
+
 /** An operand of elementwise work; broadcast to the result's shape unless it says how it is read. */
 export interface MapOperand {
   readonly tensor: TensorInfo;
@@ -349,6 +352,7 @@ export class GpuBackend extends Base {
   override async read(id: DataId): Promise<Float32Array> {
     const { values, dtype, complexTensorInfos, resource, shape } = this.tensorMap.get(id);
     if (values) return values as Float32Array;
+    this.trace?.unrecordable(READS);
     if (complexTensorInfos) {
       const [real, imag] = await Promise.all([
         this.read(complexTensorInfos.real.dataId),
@@ -365,7 +369,7 @@ export class GpuBackend extends Base {
     const data = this.tensorMap.get(id);
     const { values, dtype, shape, complexTensorInfos } = data;
     if (values) return values as Float32Array;
-    this.trace?.unrecordable('it reads values inside');
+    this.trace?.unrecordable(READS);
     if (typeof OffscreenCanvas === 'undefined' && !complexTensorInfos && data.resource) {
       throw new TenonError({
         code: 'BACKEND_FAILED',
