@@ -1,6 +1,15 @@
 import { webgpu } from '@tenon-ml/backend-webgpu';
 import { compile, read, release, scalar } from '@tenon-ml/core';
-import { browser, findBackend, square, type Tensor } from '@tensorflow/tfjs-core';
+import {
+  browser,
+  engine,
+  findBackend,
+  type KernelBackend,
+  registerBackend,
+  removeBackend,
+  square,
+  type Tensor,
+} from '@tensorflow/tfjs-core';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { testedDevice } from '../hosts/tested_backend.js';
 
@@ -96,5 +105,15 @@ describe.skipIf(testedDevice !== 'gpu')('what others have on the GPU', () => {
       expect([...(await read(load())).data]).toEqual([color, 0, 0, 0, 10, 20]);
     }
     expect(load.explain().mode).toBe('eager');
+  });
+});
+
+describe.skipIf(testedDevice !== 'gpu')('starting', () => {
+  test('says that there is no GPU where looking for one fails', async () => {
+    const gpu = { requestAdapter: () => Promise.reject(new Error('no instance')) };
+    await expect(webgpu({ gpu }).init()).rejects.toMatchObject({
+      code: 'BACKEND_UNAVAILABLE',
+      message: expect.stringContaining('no instance'),
+    });
   });
 });

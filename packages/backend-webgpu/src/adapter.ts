@@ -37,9 +37,15 @@ const LIMITS = [
  */
 export async function openDevice({ gpu, powerPreference }: AdapterOptions): Promise<Found> {
   const implementation = gpu ?? (await findImplementation());
-  const adapter = await implementation.requestAdapter({
-    powerPreference: powerPreference ?? 'high-performance',
-  });
+  let adapter: GPUAdapter | null;
+  try {
+    adapter = await implementation.requestAdapter({
+      powerPreference: powerPreference ?? 'high-performance',
+    });
+  } catch (error) {
+    // After a crash of the process that drives the GPU, say.
+    throw unavailable(`WebGPU is there, but it failed to look for a GPU (${firstLine(error)})`, OTHERWISE);
+  }
   if (!adapter) {
     throw unavailable('WebGPU is there, but it found no GPU', isNode ? NO_ADAPTER_NODE : NO_ADAPTER_BROWSER);
   }
@@ -54,7 +60,7 @@ export async function openDevice({ gpu, powerPreference }: AdapterOptions): Prom
   } catch (error) {
     throw unavailable(
       `the GPU could not be opened: ${error instanceof Error ? error.message : String(error)}`,
-      'Close other programs that use it, or use wasm.',
+      OTHERWISE,
     );
   }
   const { info } = adapter;
@@ -66,6 +72,7 @@ export async function openDevice({ gpu, powerPreference }: AdapterOptions): Prom
 
 const isNode = typeof process !== 'undefined' && process.versions?.node !== undefined;
 
+const OTHERWISE = 'Close other programs that use it, start this one again, or use wasm.';
 const NO_ADAPTER_NODE =
   'On Linux it needs Vulkan (Debian: libvulkan1 and the driver of the GPU). `tenon doctor` says more; wasm runs everywhere.';
 const NO_ADAPTER_BROWSER =
