@@ -116,4 +116,15 @@ describe.skipIf(testedDevice !== 'gpu')('starting', () => {
       message: expect.stringContaining('no instance'),
     });
   });
+
+  test('leaves the backend that tfjs picks by itself as it was', async () => {
+    registerBackend('their-own', () => ({}) as KernelBackend, 1);
+    onTestFinished(() => removeBackend('their-own'));
+    await start();
+    const { registryFactory } = engine() as unknown as {
+      registryFactory: { readonly [name: string]: { readonly priority: number } };
+    };
+    const highest = Math.max(...Object.values(registryFactory).map(({ priority }) => priority));
+    expect(registryFactory['their-own'].priority).toBe(highest);
+  });
 });
