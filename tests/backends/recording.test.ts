@@ -169,6 +169,16 @@ describe('stays eager, with what each call should give:', () => {
     expect(new Set(results.map(({ data }) => data[0])).size).toBe(4);
   });
 
+  test('a function that looks at values, if later', async () => {
+    const seen: Promise<unknown>[] = [];
+    await explained((a) => {
+      const doubled = tf.add(a, a);
+      seen.push(doubled.data());
+      return tf.square(doubled);
+    });
+    expect(await Promise.all(seen)).toEqual(Array(4).fill(Float32Array.of(2, 4, 6)));
+  });
+
   test('an attribute that changes', async () => {
     let axis = 0;
     const results = await explained((a) =>

@@ -56,10 +56,7 @@ export async function openDevice({ gpu, powerPreference }: AdapterOptions): Prom
       requiredLimits: limits,
     });
   } catch (error) {
-    throw unavailable(
-      `the GPU could not be opened: ${firstLine(error)}`,
-      'Close other programs that use it, or use wasm.',
-    );
+    throw unavailable(`the GPU could not be opened: ${firstLine(error)}`, OTHERWISE);
   }
   const { info } = adapter;
   const description = [info.vendor, info.architecture, info.description].filter(Boolean).join(' ');
@@ -70,6 +67,7 @@ export async function openDevice({ gpu, powerPreference }: AdapterOptions): Prom
 
 const isNode = typeof process !== 'undefined' && process.versions?.node !== undefined;
 
+const OTHERWISE = 'Close other programs that use it, start this one again, or use wasm.';
 const NO_ADAPTER_NODE =
   'On Linux it needs Vulkan (Debian: libvulkan1 and the driver of the GPU). wasm runs everywhere.';
 const NO_ADAPTER_BROWSER =

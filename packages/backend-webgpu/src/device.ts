@@ -49,7 +49,9 @@ export class Device {
 
   constructor(gpu: GPUDevice) {
     this.gpu = gpu;
-    this.pool = new BufferPool(gpu, () => this.submit());
+    this.pool = new BufferPool(gpu, () => {
+      if (!this.#disposed) this.submit();
+    });
     this.#uploads = new Staging(gpu, COPY_SRC | COPY_DST, 16);
     this.#uniforms = new Staging(gpu, UNIFORM | COPY_DST, gpu.limits.minUniformBufferOffsetAlignment);
     gpu.lost.then(({ reason, message }) => {

@@ -24,6 +24,8 @@ export interface Data {
   values: Values;
   refCount: number;
   resource: GPUBuffer | null | undefined;
+  /** Whether somebody else frees it. */
+  readonly external?: boolean;
   complexTensorInfos?: { readonly real: TensorInfo; readonly imag: TensorInfo };
   /** The recording that knows it, and its number there. */
   trace?: Trace;
@@ -59,6 +61,7 @@ interface TfjsBackend extends KernelBackend {
     numDataIds(): number;
   };
   commandEncoder: GPUCommandEncoder | null;
+  readonly textureManager: { releaseTexture(texture: GPUTexture): void };
   disposed: boolean;
   write(values: Values, shape: number[], dtype: DataType): DataId;
   makeTensorInfo(shape: number[], dtype: DataType, values?: Values): TensorInfo;
@@ -67,6 +70,9 @@ interface TfjsBackend extends KernelBackend {
 
 // Its types declare private what has to be replaced.
 const Base = WebGPUBackend as unknown as new (device: GPUDevice, info: GPUAdapterInfo) => TfjsBackend;
+
+/** Why a call that reads can't be recorded. */
+const READS = 'it reads values inside';
 
 /** An operand of elementwise work; broadcast to the result's shape unless it says how it is read. */
 export interface MapOperand {
@@ -278,8 +284,18 @@ export class GpuBackend extends Base {
 
   releaseResource(id: DataId): void {
     const data = this.tensorMap.get(id);
-    if (data.resource) this.commands.release(data.resource);
+    const { resource, external } = data;
     data.resource = null;
+    if (!resource || external) return;
+    if (isTexture(resource)) this.textureManager.releaseTexture(resource);
+    else this.commands.release(resource);
+  }
+
+  /** A copy of a buffer that somebody else made. */
+  copyBuffer(from: GPUBuffer): GPUBuffer {
+    const copy = this.commands.acquire(from.size);
+    this.commands.copy(from, copy, from.size);
+    return copy;
   }
 
   override disposeData(id: DataId, force = false): boolean {
@@ -297,8 +313,8 @@ export class GpuBackend extends Base {
     return true;
   }
 
-  tensorToBinding(tensor: TensorInfo | null): Slice | null {
-    return tensor && whole(this.dataOf(tensor));
+  tensorToBinding(tensor: TensorInfo | null): GPUBindingResource | null {
+    return tensor && bindingOf(this.dataOf(tensor));
   }
 
   /** Takes a dispatch of one of tfjs's programs. */
@@ -312,13 +328,17 @@ export class GpuBackend extends Base {
     const read = inputs.map((tensor) => this.dataOf(tensor));
     const written = this.dataOf(output);
     const [x, y = 1, z = 1] = program.dispatch;
+    const ofPixels = program.pixelsOpType != null;
+    if (ofPixels) this.trace?.unrecordable('it reads or draws pixels');
     this.trace?.foreign(program.pipeline, program.shaderKey, read, written, bytes, [x, y, z]);
-    const slices = [...[written, ...read].map(whole), this.commands.uniforms(bytes)];
+    const slices = [...[written, ...read].map(bindingOf), this.commands.uniforms(bytes)];
     const bindings = this.commands.gpu.createBindGroup({
       layout: program.pipeline.getBindGroupLayout(0),
       entries: slices.map((resource, binding) => ({ binding, resource })),
     });
     this.commands.dispatch(program.pipeline, bindings, [x, y, z]);
+    // A canvas's texture and a video's frame end with the turn, and other textures are used again.
+    if (ofPixels) this.commands.submit();
   }
 
   ensureCommandEncoderReady(): void {
@@ -337,6 +357,7 @@ export class GpuBackend extends Base {
   override async read(id: DataId): Promise<Float32Array> {
     const { values, dtype, complexTensorInfos, resource, shape } = this.tensorMap.get(id);
     if (values) return values as Float32Array;
+    this.trace?.unrecordable(READS);
     if (complexTensorInfos) {
       const [real, imag] = await Promise.all([
         this.read(complexTensorInfos.real.dataId),
@@ -353,7 +374,7 @@ export class GpuBackend extends Base {
     const data = this.tensorMap.get(id);
     const { values, dtype, shape, complexTensorInfos } = data;
     if (values) return values as Float32Array;
-    this.trace?.unrecordable('it reads values inside');
+    this.trace?.unrecordable(READS);
     if (typeof OffscreenCanvas === 'undefined' && !complexTensorInfos && data.resource) {
       throw new TenonError({
         code: 'BACKEND_FAILED',
@@ -422,6 +443,18 @@ export function createGpuBackend(found: Found): GpuBackend {
 /** All of a tensor's buffer, as far as the tensor goes: tfjs's shaders ask for the length of what is bound. */
 export function whole(data: Data): Slice {
   return { buffer: data.resource as GPUBuffer, offset: 0, size: Math.max(4, bytesOf(data)) };
+}
+
+/** What a program binds of data: of pixels, tfjs's kernels keep a texture or a video's frame where a buffer is otherwise. */
+function bindingOf(data: Data): GPUBindingResource {
+  const resource = data.resource as GPUBuffer | GPUTexture | GPUExternalTexture;
+  if (isTexture(resource)) return resource.createView();
+  return 'usage' in resource ? whole(data) : resource;
+}
+
+// By what it can do: the classes are among the globals of browsers alone.
+function isTexture(resource: object): resource is GPUTexture {
+  return 'createView' in resource;
 }
 
 /** Bytes of a tensor on the GPU, where a bool takes four. */

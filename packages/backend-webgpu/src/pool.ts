@@ -74,6 +74,8 @@ export class BufferPool {
   /** Gives a buffer back; one that isn't of this pool is destroyed. */
   release(buffer: GPUBuffer): void {
     if (!this.#owned.has(buffer)) {
+      // It isn't used again, so it goes; but not before what is encoded.
+      this.#beforeDestroy();
       buffer.destroy();
       return;
     }

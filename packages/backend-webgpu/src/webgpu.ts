@@ -1,5 +1,11 @@
 import { type Backend, type BackendInfo, type Recorder, tfjsBackend } from '@tenon-ml/core';
-import { engine, findBackend, registerBackend, removeBackend } from '@tensorflow/tfjs-core';
+import {
+  engine,
+  findBackend,
+  findBackendFactory,
+  registerBackend,
+  removeBackend,
+} from '@tensorflow/tfjs-core';
 import { type AdapterOptions, type Found, openDevice } from './adapter.js';
 import type { GpuBackend } from './gpu_backend.js';
 
@@ -42,7 +48,9 @@ export function webgpu(options: WebGpuOptions = {}): Backend {
   const start = async (): Promise<void> => {
     const found = await openDevice(options as AdapterOptions);
     // Only now: the module loads tfjs's backend, which looks around for a GPU when it is imported.
+    const isTheirs = findBackendFactory(TFJS) !== null;
     const own = await import('./start.js');
+    if (!isTheirs) putLast(TFJS);
     const name = freeEngineName();
     own.registerKernels(name);
     try {
@@ -110,6 +118,20 @@ export function webgpu(options: WebGpuOptions = {}): Backend {
       return { inUse: pool?.inUse ?? 0, peak: pool?.peak ?? 0, reserved: pool?.allocated ?? 0 };
     },
   });
+}
+
+/** The name of tfjs's own backend. */
+const TFJS = 'webgpu';
+
+/**
+ * tfjs's own backend registers itself when it is imported, where there is a `navigator.gpu`, with a priority above all
+ * others. Whoever asked for ours has not asked tfjs to run everything else on it.
+ */
+function putLast(name: string): void {
+  const factory = findBackendFactory(name);
+  if (!factory) return;
+  removeBackend(name);
+  registerBackend(name, factory, -1);
 }
 
 function infoOf({ device, description, isSoftware }: Found): BackendInfo {

@@ -44,7 +44,7 @@ test('an adapter that can’t be asked for', async () => {
 test('a device that can’t be opened', async () => {
   const refuse = () => Promise.reject(new Error('Too many devices'));
   expect(await complaint(async () => adapter(refuse))).toBe(
-    'webgpu: the GPU could not be opened: Too many devices. Close other programs that use it, or use wasm.',
+    'webgpu: the GPU could not be opened: Too many devices. Close other programs that use it, start this one again, or use wasm.',
   );
 });
 
