@@ -1,7 +1,17 @@
 import { TenonError } from '@tenon-ml/core';
-import { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
-import { type DataType, engine, type KernelBackend, type TensorInfo, util } from '@tensorflow/tfjs-core';
+import { type DataType, engine, type TensorInfo, util } from '@tensorflow/tfjs-core';
 import type { Found } from './adapter.js';
+import {
+  bindingOf,
+  bytesOf,
+  type Data,
+  type DataId,
+  isTexture,
+  rawBytes,
+  type Values,
+  valuesOf,
+  whole,
+} from './data.js';
 import { Device, type Slice } from './device.js';
 import {
   type Access,
@@ -15,61 +25,8 @@ import {
 import { type Profile, Profiler } from './profiler.js';
 import { elementOf, Pipelines, type Program } from './program.js';
 import type { Trace } from './recorder/trace.js';
+import { Base, commonUniforms, packUniforms, type TfjsProgram, type TfjsUniform } from './tfjs.js';
 import { Workspace, type WorkspaceSession } from './workspace.js';
-
-/** What tfjs's backend keeps of a tensor's data, and what we add. */
-export interface Data {
-  readonly dtype: DataType;
-  readonly shape: number[];
-  values: Values;
-  refCount: number;
-  resource: GPUBuffer | null | undefined;
-  /** Whether somebody else frees it. */
-  readonly external?: boolean;
-  complexTensorInfos?: { readonly real: TensorInfo; readonly imag: TensorInfo };
-  /** The recording that knows it, and its number there. */
-  trace?: Trace;
-  number?: number;
-}
-
-type DataId = object;
-type Values = Float32Array | Int32Array | Uint8Array | Uint8Array[] | null | undefined;
-
-/** What a program of tfjs's backend is, as far as its submission needs. */
-interface TfjsProgram {
-  readonly pipeline: GPUComputePipeline;
-  readonly shaderKey: string;
-  readonly dispatch: readonly [number, number?, number?];
-  readonly outputShape: number[];
-  readonly size?: boolean;
-  readonly outputComponent?: number;
-  readonly pixelsOpType?: number;
-}
-
-interface TfjsUniform {
-  readonly type: string;
-  readonly data: readonly number[];
-}
-
-/** The parts of tfjs's backend that its types hide; the version is pinned, and `test/tfjs.test.ts` holds us to them. */
-interface TfjsBackend extends KernelBackend {
-  readonly tensorMap: {
-    get(id: DataId): Data;
-    has(id: DataId): boolean;
-    set(id: DataId, data: Data): void;
-    delete(id: DataId): boolean;
-    numDataIds(): number;
-  };
-  commandEncoder: GPUCommandEncoder | null;
-  readonly textureManager: { releaseTexture(texture: GPUTexture): void };
-  disposed: boolean;
-  write(values: Values, shape: number[], dtype: DataType): DataId;
-  makeTensorInfo(shape: number[], dtype: DataType, values?: Values): TensorInfo;
-  convertAndCacheOnCPU(id: DataId, values: Values): Values;
-}
-
-// Its types declare private what has to be replaced.
-const Base = WebGPUBackend as unknown as new (device: GPUDevice, info: GPUAdapterInfo) => TfjsBackend;
 
 /** Why a call that reads can't be recorded. */
 const READS = 'it reads values inside';
@@ -438,103 +395,4 @@ export function createGpuBackend(found: Found): GpuBackend {
     if (had) delete (had as { gpu?: unknown }).gpu;
     else delete host.navigator;
   }
-}
-
-/** All of a tensor's buffer, as far as the tensor goes: tfjs's shaders ask for the length of what is bound. */
-export function whole(data: Data): Slice {
-  return { buffer: data.resource as GPUBuffer, offset: 0, size: Math.max(4, bytesOf(data)) };
-}
-
-/** What a program binds of data: of pixels, tfjs's kernels keep a texture or a video's frame where a buffer is otherwise. */
-function bindingOf(data: Data): GPUBindingResource {
-  const resource = data.resource as GPUBuffer | GPUTexture | GPUExternalTexture;
-  if (isTexture(resource)) return resource.createView();
-  return 'usage' in resource ? whole(data) : resource;
-}
-
-// By what it can do: the classes are among the globals of browsers alone.
-function isTexture(resource: object): resource is GPUTexture {
-  return 'createView' in resource;
-}
-
-/** Bytes of a tensor on the GPU, where a bool takes four. */
-export function bytesOf({ shape, dtype }: { readonly shape: number[]; readonly dtype: DataType }): number {
-  return util.sizeFromShape(shape) * (dtype === 'complex64' ? 8 : 4);
-}
-
-const scratchFloat = new Float32Array(1);
-const scratchWord = new Uint32Array(scratchFloat.buffer);
-
-/** The bits of a float32, as a uniform's word. */
-export function floatBits(value: number): number {
-  scratchFloat[0] = value;
-  return scratchWord[0];
-}
-
-/** Host values as they lie on the GPU. */
-export function rawBytes(values: Float32Array | Int32Array | Uint8Array, dtype: DataType): Uint8Array {
-  const wide =
-    dtype === 'float32'
-      ? values instanceof Float32Array
-        ? values
-        : Float32Array.from(values)
-      : values instanceof Int32Array
-        ? values
-        : Int32Array.from(values);
-  return new Uint8Array(wide.buffer, wide.byteOffset, wide.byteLength);
-}
-
-function valuesOf(bytes: ArrayBuffer, dtype: DataType): Float32Array | Int32Array | Uint8Array {
-  if (dtype === 'float32') return new Float32Array(bytes);
-  const integers = new Int32Array(bytes);
-  return dtype === 'bool' ? Uint8Array.from(integers) : integers;
-}
-
-/** The uniforms that tfjs's generated shaders declare before their own. */
-function commonUniforms(
-  { pixelsOpType, size, outputShape, outputComponent }: TfjsProgram,
-  output: TensorInfo,
-  inputs: readonly TensorInfo[],
-): TfjsUniform[] {
-  const uniforms: TfjsUniform[] = [];
-  const integers = (data: readonly number[]): void => void uniforms.push({ type: 'int32', data });
-  if (pixelsOpType == null) {
-    uniforms.push(
-      { type: 'float32', data: [Number.NaN] },
-      { type: 'float32', data: [Number.POSITIVE_INFINITY] },
-    );
-    for (const { shape } of [...inputs, output]) {
-      integers(shape);
-      integers(util.computeStrides(shape));
-    }
-  } else {
-    integers(util.computeStrides(output.shape));
-  }
-  if (size) integers([util.sizeFromShape(outputShape) / (outputComponent || 1)]);
-  return uniforms;
-}
-
-/** Uniforms as tfjs's shaders expect them: see `makeUniforms` and `insertAlignment` in its sources. */
-function packUniforms(uniforms: readonly TfjsUniform[]): Uint8Array {
-  let offset = 0;
-  let widest = 4;
-  let before = 0;
-  const places = uniforms.map(({ data }) => {
-    const length = Math.max(1, data.length);
-    // vec5 and vec6 are structs, after which tfjs aligns by 16.
-    const alignment = before >= 5 ? 16 : length === 1 ? 4 : length === 2 ? 8 : 16;
-    widest = Math.max(widest, alignment);
-    offset = Math.ceil(offset / alignment) * alignment;
-    const place = offset;
-    offset += 4 * length;
-    before = length;
-    return place;
-  });
-  const bytes = new ArrayBuffer(Math.ceil(offset / widest) * widest);
-  for (const [k, { type, data }] of uniforms.entries()) {
-    const values = data.length === 0 ? [1] : data;
-    const View = type === 'int32' ? Int32Array : type === 'uint32' ? Uint32Array : Float32Array;
-    new View(bytes, places[k], values.length).set(values);
-  }
-  return new Uint8Array(bytes);
 }

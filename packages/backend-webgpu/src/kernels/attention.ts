@@ -1,5 +1,6 @@
 import { type TensorInfo, util } from '@tensorflow/tfjs-core';
-import { floatBits, type GpuBackend } from '../gpu_backend.js';
+import { floatBits } from '../data.js';
+import type { GpuBackend } from '../gpu_backend.js';
 import { linearGroups } from '../graph.js';
 import type { Program } from '../program.js';
 import {

@@ -1,5 +1,6 @@
 import { FusedBatchNorm, type FusedBatchNormAttrs, type TensorInfo, util } from '@tensorflow/tfjs-core';
-import { floatBits, type GpuBackend, type MapOperand } from '../gpu_backend.js';
+import { floatBits } from '../data.js';
+import type { GpuBackend, MapOperand } from '../gpu_backend.js';
 import { linearGroups, stridedAccess } from '../graph.js';
 import { f32Literal } from '../prelude.js';
 import type { Program } from '../program.js';

@@ -14,7 +14,8 @@ import {
   type TensorInfo,
   util,
 } from '@tensorflow/tfjs-core';
-import { floatBits, type GpuBackend } from '../gpu_backend.js';
+import { floatBits } from '../data.js';
+import type { GpuBackend } from '../gpu_backend.js';
 import { linearGroups, stridedAccess } from '../graph.js';
 import { elementOf, type Program } from '../program.js';
 import { defineKernel, type Kernel } from './kernel.js';

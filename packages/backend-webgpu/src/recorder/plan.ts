@@ -1,7 +1,8 @@
 import type { NdArray, Plan } from '@tenon-ml/core';
 import { engine, type Tensor } from '@tensorflow/tfjs-core';
+import { rawBytes } from '../data.js';
 import type { Slice } from '../device.js';
-import { type GpuBackend, rawBytes } from '../gpu_backend.js';
+import type { GpuBackend } from '../gpu_backend.js';
 import { joinGraphs, linearGroups, MAP } from '../graph.js';
 import { TENSOR_USAGE } from '../pool.js';
 import { elementOf, HOST_SCALARS, hostScalar } from '../program.js';

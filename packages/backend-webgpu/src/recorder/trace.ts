@@ -1,5 +1,6 @@
 import type { DataType, TensorInfo } from '@tensorflow/tfjs-core';
-import { bytesOf, type Data, type GpuBackend } from '../gpu_backend.js';
+import { bytesOf, type Data } from '../data.js';
+import type { GpuBackend } from '../gpu_backend.js';
 import type { Graph } from '../graph.js';
 import type { Program } from '../program.js';
 
