@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { main } from '../src/index.js';
 import { lockRun } from '../src/run_lock.js';
 import { version } from '../src/version.js';
@@ -93,6 +93,46 @@ describe('--set', () => {
     expect(code).toBe(1);
     expect(json().error.message).toMatch(message);
     expect(stderr).toMatch(/^Error: .*\n$/);
+  });
+});
+
+describe('--backend, where there is no GPU', () => {
+  beforeEach(() => {
+    vi.stubGlobal('navigator', { gpu: { requestAdapter: async () => null } });
+  });
+  afterEach(() => {
+    vi.unstubAllGlobals();
+  });
+  const train = (backend: string) => {
+    const run = join(folder, backend);
+    const args = ['train', 'digits-cnn', '--epochs', '0', '--backend', backend, '--out', run, '--json'];
+    return { run, args };
+  };
+
+  test('webgpu ends in one message with 1, and leaves no folder', async () => {
+    const { run, args } = train('webgpu');
+    const { code, json, stderr } = await tenon(...args);
+    expect(code).toBe(1);
+    expect(json().error).toMatchObject({ code: 'BACKEND_UNAVAILABLE' });
+    expect(stderr).toMatch(
+      /^Error: .*webgpu: WebGPU is there, but it found no GPU\..* wasm runs everywhere\.\n$/,
+    );
+    expect(existsSync(join(run, 'run.json'))).toBe(false);
+  });
+
+  test('auto takes wasm, and says nothing of it', async () => {
+    const { run, args } = train('auto');
+    expect(await tenon(...args)).toMatchObject({ code: 0, stderr: '' });
+    const report = JSON.parse(await readFile(join(run, 'report.json'), 'utf8'));
+    expect(report.backend.name).toBe('wasm');
+  });
+
+  test('one that nobody knows is told from those that are known', async () => {
+    const { code, stderr } = await tenon('train', 'digits-cnn', '--backend', 'webgp');
+    expect([code, stderr]).toEqual([
+      1,
+      "Error: --backend: There is no backend 'webgp'. Did you mean 'webgpu'?\n",
+    ]);
   });
 });
 
