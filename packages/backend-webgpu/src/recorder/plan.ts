@@ -9,7 +9,7 @@ import { elementOf, HOST_SCALARS, hostScalar } from '../program.js';
 import { fuse, type Step } from './fuse.js';
 import { PlanMemory } from './plan_memory.js';
 import { simplify } from './simplify.js';
-import type { Buffer, Command, Place, Trace } from './trace.js';
+import type { Buffer, Place, Trace } from './trace.js';
 
 /** An argument of the recorded call. */
 export interface PlanInput {
@@ -396,5 +396,3 @@ function prepare(step: Step) {
 function sizeOf({ bytes }: Pick<Buffer, 'bytes'>): number {
   return Math.max(4, bytes);
 }
-
-export type { Command };
