@@ -11,7 +11,12 @@ export function workspace(root, further = []) {
       .map((name) => ({ name, root: join(root, group, name), include: ['test/**/*.test.ts'] })),
   );
   members.push(
-    { name: 'tests', root: join(root, 'tests'), include: ['**/*.test.ts'], exclude: ['readme/**'] },
+    {
+      name: 'tests',
+      root: join(root, 'tests'),
+      include: ['**/*.test.ts'],
+      exclude: ['readme/**', 'backends/webgpu/**'],
+    },
     { name: 'readme', root: join(root, 'tests/readme'), include: ['**/*.test.ts'] },
   );
   return {

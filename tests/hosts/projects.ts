@@ -12,6 +12,8 @@ const EVERYWHERE = ['backends/**/*.test.ts'];
 const NODE_ONLY = ['backends/tfjs_suite.test.ts', 'backends/same_bits.test.ts'];
 /** About the wasm engine alone: not for another backend. */
 const WASM_ONLY = ['backends/wasm/**'];
+/** About the GPU alone; the project `tests` leaves them out too. */
+const WEBGPU_ONLY = ['backends/webgpu/**'];
 
 const MISSING_CHROMIUM = chromiumPath === undefined ? CHROMIUM : '';
 const provided = { requireAll: Boolean(process.env.TENON_REQUIRE_ALL) };
@@ -49,7 +51,7 @@ export function hostProjects(tests: string): TestProjectInlineConfiguration[] {
 function wasmProjects(tests: string): TestProjectInlineConfiguration[] {
   const common = {
     ...shared(tests),
-    exclude: ['**/node_modules/**', ...NODE_ONLY],
+    exclude: ['**/node_modules/**', ...NODE_ONLY, ...WEBGPU_ONLY],
     setupFiles: [join(tests, 'hosts/host_setup.ts')],
   };
   return [
