@@ -32,9 +32,6 @@ export interface Slice {
 export class Device {
   readonly gpu: GPUDevice;
   readonly pool: BufferPool;
-  /** How many dispatches and submissions there were. */
-  dispatches = 0;
-  submissions = 0;
 
   readonly #readers: GPUBuffer[] = [];
   #encoder: GPUCommandEncoder | undefined;
@@ -110,22 +107,17 @@ export class Device {
       return;
     }
     const from = this.#stage(this.#uploads, data);
-    this.#endPass().copyBufferToBuffer(from.buffer, from.offset, buffer, offset, data.byteLength);
+    this.endPass().copyBufferToBuffer(from.buffer, from.offset, buffer, offset, data.byteLength);
   }
 
   /** Copies between buffers, in order. */
   copy(from: GPUBuffer, to: GPUBuffer, bytes: number): void {
-    this.#endPass().copyBufferToBuffer(from, 0, to, 0, Math.ceil(bytes / 4) * 4);
+    this.endPass().copyBufferToBuffer(from, 0, to, 0, Math.ceil(bytes / 4) * 4);
   }
 
   /** Uniform bytes for one dispatch. */
   uniforms(data: Uint8Array): Slice {
     return this.#stage(this.#uniforms, data);
-  }
-
-  /** Ends the pass that dispatches go to, so that copies come after them. */
-  endPass(): void {
-    this.#endPass();
   }
 
   dispatch(
@@ -137,7 +129,6 @@ export class Device {
     this.#pass.setPipeline(pipeline);
     this.#pass.setBindGroup(0, bindings);
     this.#pass.dispatchWorkgroups(groups[0], groups[1], groups[2]);
-    this.dispatches++;
     if (++this.#pending >= BATCH) this.submit();
   }
 
@@ -157,7 +148,6 @@ export class Device {
     if (!this.#encoder) return;
     const commands = this.#encoder.finish();
     this.#encoder = undefined;
-    this.submissions++;
     this.gpu.queue.submit([commands]);
   }
 
@@ -170,7 +160,7 @@ export class Device {
       known >= 0
         ? this.#readers.splice(known, 1)
         : [this.gpu.createBuffer({ size, usage: MAP_READ | COPY_DST })];
-    this.#endPass().copyBufferToBuffer(buffer, 0, reader, 0, Math.ceil(bytes / 4) * 4);
+    this.endPass().copyBufferToBuffer(buffer, 0, reader, 0, Math.ceil(bytes / 4) * 4);
     await this.#flushSoon();
     try {
       await reader.mapAsync(1 /* GPUMapMode.READ */, 0, Math.ceil(bytes / 4) * 4);
@@ -209,7 +199,8 @@ export class Device {
     this.gpu.destroy();
   }
 
-  #endPass(): GPUCommandEncoder {
+  /** Ends the pass that dispatches go to, so that copies come after them. */
+  endPass(): GPUCommandEncoder {
     this.#pass?.end();
     this.#pass = undefined;
     return this.encoder();

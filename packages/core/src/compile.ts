@@ -84,8 +84,9 @@ export interface Compiled<Args extends readonly unknown[], Out> {
  *
  * On a backend that records, the first calls of a signature (structure, shapes and dtypes of the arguments) run eagerly
  * and are watched; once two of them have done the same, later ones are replayed without running the function, with the
- * same bits (on a backend whose plans give other bits than eager calls, those are the plan's from the first call on). What the function takes from outside by other ways than its arguments is frozen then. A function that
- * reads values, draws numbers of its own or makes shapes from values stays eager; `explain()` says why.
+ * same bits (on a backend whose plans give other bits than eager calls, those are the plan's from the first call on).
+ * What the function takes from outside by other ways than its arguments is frozen then. A function that reads values,
+ * draws numbers of its own or makes shapes from values stays eager; `explain()` says why.
  *
  * Throws `IMPURE_FUNCTION` for a function that returns a Promise or anything but tensors, or that uses a tensor which it
  * wasn't given (looked for until a call has succeeded: such a tensor would be frozen into a recording). Calls throw

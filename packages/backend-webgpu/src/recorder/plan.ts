@@ -218,7 +218,6 @@ export class GpuPlan implements Plan {
     }
     pass?.end();
     timed?.resolve(encoder);
-    commands.dispatches += this.#steps.length;
     for (const { from, slot, bytes } of this.#copies) {
       encoder.copyBufferToBuffer(from.buffer, from.offset, buffers[slot], 0, Math.ceil(bytes / 4) * 4);
     }
