@@ -33,6 +33,7 @@ export * from './registry.js';
 export * from './safetensors.js';
 export * from './spec.js';
 export * from './store.js';
+export * from './trace_difference.js';
 export * from './transform.js';
 export * from './tree.js';
 export * from './zip.js';

@@ -1,3 +1,4 @@
+import { type TracedBuffer, traceDifference } from '@tenon-ml/core';
 import type { DataType, KernelFunc, TensorInfo } from '@tensorflow/tfjs-core';
 import type { EngineBackend } from '../engine_backend.js';
 import type { Entry } from '../entry.js';
@@ -5,14 +6,8 @@ import type { KernelName } from '../module/kernels.js';
 
 type KernelArguments = Parameters<KernelFunc>[0];
 
-/** A block of a recorded call, by its number. */
-export interface Buffer {
-  readonly kind: 'argument' | 'constant' | 'value';
-  readonly bytes: number;
-  readonly dtype: DataType;
-  /** Of a constant: a copy of its bytes. */
-  readonly values?: Uint8Array;
-}
+/** Data of a recorded call, by its number. */
+export type Buffer = TracedBuffer;
 
 /** A kernel of ours: the numbers of the blocks (−1 for none) in the place of their pointers. */
 export interface LaunchCommand {
@@ -151,39 +146,9 @@ export class Trace {
   }
 }
 
-/**
- * How two calls differ, in words; undefined if they did the same: the same kernels with the same constants, on blocks
- * that hang together alike.
- */
+/** How two calls differ, in words; undefined if they did the same. */
 export function difference(a: Trace, b: Trace): string | undefined {
-  const length = Math.min(a.commands.length, b.commands.length);
-  // Constants first: one that changes is the likeliest cause of whatever else does.
-  for (let i = 0; i < Math.min(a.buffers.length, b.buffers.length); i++) {
-    const [one, other] = [a.buffers[i], b.buffers[i]];
-    if (one.kind !== 'constant' || other.kind !== 'constant') continue;
-    if (one.dtype === other.dtype && one.bytes === other.bytes && !sameBytes(one.values, other.values)) {
-      return `a constant made inside (${one.dtype}, ${one.bytes} bytes) changes from call to call: pass it as an argument`;
-    }
-  }
-  for (let i = 0; i < length; i++) {
-    const [one, other] = [a.commands[i], b.commands[i]];
-    if (one.kind !== other.kind || one.kernel !== other.kernel) {
-      return `command ${i + 1} is ${one.kernel} in one call and ${other.kernel} in the next`;
-    }
-    if (fingerprint(one) !== fingerprint(other)) {
-      return `${one.kernel} (command ${i + 1}) has other shapes, constants or operands from call to call`;
-    }
-  }
-  if (a.commands.length !== b.commands.length) {
-    return `one call has ${a.commands.length} commands, the next ${b.commands.length}`;
-  }
-  const same =
-    a.buffers.length === b.buffers.length &&
-    a.buffers.every(({ kind, bytes, dtype }, i) => {
-      const other = b.buffers[i];
-      return kind === other.kind && bytes === other.bytes && dtype === other.dtype;
-    });
-  return same ? undefined : 'the calls make tensors of other sizes';
+  return traceDifference<Command>(a, b, { name: ({ kernel }) => kernel, fingerprint });
 }
 
 function fingerprint(command: Command): string {
@@ -203,10 +168,6 @@ function isNumeric({ dtype }: TensorInfo): boolean {
 
 function bytesIn(entry: Entry): Uint8Array {
   return new Uint8Array(entry.owner.pool.memory.buffer, entry.pointer, entry.bytes).slice();
-}
-
-function sameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
-  return a !== undefined && b !== undefined && a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
 /** Kernels of tfjs whose output has a shape that only values decide. */

@@ -1,17 +1,12 @@
+import { type TracedBuffer, traceDifference } from '@tenon-ml/core';
 import type { DataType, TensorInfo } from '@tensorflow/tfjs-core';
 import { bytesOf, type Data } from '../data.js';
 import type { GpuBackend } from '../gpu_backend.js';
 import type { Graph } from '../graph.js';
 import type { Program } from '../program.js';
 
-/** A tensor's data in a recorded call, by its number. */
-export interface Buffer {
-  readonly kind: 'argument' | 'constant' | 'value';
-  readonly bytes: number;
-  readonly dtype: DataType;
-  /** Of a constant: its bytes. */
-  readonly values?: Uint8Array;
-}
+/** Data of a recorded call, by its number. */
+export type Buffer = TracedBuffer;
 
 /** One of our programs. */
 export interface LaunchCommand {
@@ -151,38 +146,9 @@ export function isRecordable({ dtype }: TensorInfo): boolean {
   return dtype !== 'string' && dtype !== 'complex64';
 }
 
-/**
- * How two calls differ, in words; undefined if they did the same: the same programs with the same constants, on data
- * that hang together alike.
- */
+/** How two calls differ, in words; undefined if they did the same. */
 export function difference(a: Trace, b: Trace): string | undefined {
-  // Constants first: one that changes is the likeliest cause of whatever else does.
-  for (let i = 0; i < Math.min(a.buffers.length, b.buffers.length); i++) {
-    const [one, other] = [a.buffers[i], b.buffers[i]];
-    if (one.kind !== 'constant' || other.kind !== 'constant') continue;
-    if (one.dtype === other.dtype && one.bytes === other.bytes && !sameBytes(one.values, other.values)) {
-      return `a constant made inside (${one.dtype}, ${one.bytes} bytes) changes from call to call: pass it as an argument`;
-    }
-  }
-  for (let i = 0; i < Math.min(a.commands.length, b.commands.length); i++) {
-    const [one, other] = [a.commands[i], b.commands[i]];
-    if (nameOf(one) !== nameOf(other)) {
-      return `command ${i + 1} is ${nameOf(one)} in one call and ${nameOf(other)} in the next`;
-    }
-    if (fingerprint(one) !== fingerprint(other)) {
-      return `${nameOf(one)} (command ${i + 1}) has other shapes, constants or operands from call to call`;
-    }
-  }
-  if (a.commands.length !== b.commands.length) {
-    return `one call has ${a.commands.length} commands, the next ${b.commands.length}`;
-  }
-  const same =
-    a.buffers.length === b.buffers.length &&
-    a.buffers.every(({ kind, bytes, dtype }, i) => {
-      const other = b.buffers[i];
-      return kind === other.kind && bytes === other.bytes && dtype === other.dtype;
-    });
-  return same ? undefined : 'the calls make tensors of other sizes';
+  return traceDifference<Command>(a, b, { name: nameOf, fingerprint });
 }
 
 /** For messages: `gemm`, `conv2d_mm` of tfjs, the expression of elementwise work. */
@@ -201,8 +167,4 @@ function fingerprint(command: Command): string {
     return JSON.stringify([command.key, inputs, outputs, [...command.uniforms], command.groups]);
   }
   return JSON.stringify(command.graph);
-}
-
-function sameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
-  return a !== undefined && b !== undefined && a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
