@@ -1,0 +1,1 @@
+export { euclideanNorm } from './norms.js';
