@@ -1,0 +1,6 @@
+import { inBoth } from './texts.js';
+
+export const network = inBoth({
+  en: { title: 'network' },
+  zh: { title: 'network' },
+});

@@ -1,0 +1,36 @@
+import { isTenonError } from '@tenon-ml/core';
+import { type TransferHandler, transferHandlers } from 'comlink';
+import type { PlainError } from './protocol.js';
+
+/** An error on the page's side of a call. */
+export class WorkerError extends Error {
+  override readonly name = 'WorkerError';
+  readonly plain: PlainError;
+
+  constructor(plain: PlainError) {
+    super(plain.message);
+    this.plain = plain;
+  }
+}
+
+export function plainError(error: unknown): PlainError {
+  if (error instanceof WorkerError) return error.plain;
+  if (isTenonError(error)) {
+    const { code, message, where } = error;
+    return { code, message, ...(where !== undefined && { where }) };
+  }
+  return { code: 'other', message: error instanceof Error ? error.message : String(error) };
+}
+
+/** comlink passes a message and a stack; this keeps the code too, by which the page finds words for it. Both sides call it. */
+export function keepErrorCodes(): void {
+  const before = transferHandlers.get('throw') as TransferHandler<unknown, unknown>;
+  const handler: TransferHandler<{ value: unknown }, PlainError> = {
+    canHandle: (value): value is { value: unknown } => before.canHandle(value),
+    serialize: ({ value }) => [plainError(value), []],
+    deserialize(plain) {
+      throw new WorkerError(plain);
+    },
+  };
+  transferHandlers.set('throw', handler);
+}

@@ -1,0 +1,20 @@
+import { WorkerError } from './calls.js';
+
+/**
+ * Runs `f` while this worker alone holds `name`, of all tabs of this browser. Throws 'IN_USE' where another holds it. The
+ * browser frees what a closed tab held.
+ */
+export async function holding<T>(name: string, f: () => Promise<T>): Promise<T> {
+  return navigator.locks.request(name, { ifAvailable: true }, (lock) => {
+    if (lock) return f();
+    throw new WorkerError({ code: 'IN_USE', message: `${name} is held by another tab`, where: name });
+  });
+}
+
+/** The names that somebody holds at the moment. */
+export async function heldNames(): Promise<ReadonlySet<string>> {
+  const { held = [] } = await navigator.locks.query();
+  return new Set(held.flatMap(({ name }) => name ?? []));
+}
+
+export const runLock = (id: string): string => `tenon-run ${id}`;

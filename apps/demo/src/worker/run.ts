@@ -1,0 +1,211 @@
+import {
+  type ArtifactStore,
+  type Backend,
+  type BackendInfo,
+  isTenonError,
+  prefixedStore,
+  readJson,
+  TenonError,
+  writeJson,
+} from '@tenon-ml/core';
+import { opfsStore } from '@tenon-ml/core/browser';
+import { documentExperiment } from '@tenon-ml/experiment';
+import {
+  type AnyPlan,
+  type EpochRecord,
+  type RunEvent,
+  type RunReport,
+  readReport,
+  runExperiment,
+  type Trainer,
+} from '@tenon-ml/train';
+import { startBackend } from './backends.js';
+import { plainError } from './calls.js';
+import { openData } from './data.js';
+import type { PlainError, RunOrigin, RunPosition, RunStatus, RunUpdate, StepPoint } from './protocol.js';
+import { createGate, createTurns } from './turns.js';
+
+/** How often the page hears of a run, and how often one is saved that nobody pauses, in milliseconds. */
+const TELL_EVERY = 100;
+const SAVE_EVERY = 15_000;
+
+/** What there is to look into while a run is there: its trainer, and what it learns from. */
+export interface RunInside {
+  readonly trainer: Trainer;
+  readonly plan: AnyPlan;
+  readonly backend: Backend;
+  /** Runs between two steps: what reads the network's arrays must not meet a step that replaces them. */
+  readonly turn: <T>(f: () => Promise<T> | T) => Promise<T>;
+  readonly step: () => number;
+}
+
+/** One run, in this worker: started or gone on with, paused, stepped, stopped. */
+export interface RunHost {
+  /**
+   * Begins a run, or goes on with the one in the folder where `origin` is null. Resolves when it has ended, been stopped or
+   * failed; all of this is told by `tell`. Throws 'IN_USE' where another tab holds it.
+   */
+  start(id: string, origin: RunOrigin | null, tell: (update: RunUpdate) => void): Promise<void>;
+  /** Stops after the step under way, and saves; what goes on later goes on from there, a reload later too. */
+  pause(): void;
+  resume(): void;
+  /** One step, then a pause again. */
+  step(): void;
+  /** Ends the run after the step under way; it is saved, with its model as it stands. */
+  stop(): void;
+  setRateFactor(factor: number): Promise<void>;
+  inside(): RunInside | null;
+}
+
+export function createRunHost(): RunHost {
+  const gate = createGate();
+  const turn = createTurns();
+  const stopping = new AbortController();
+  let inside: RunInside | null = null;
+  let status: RunStatus = 'starting';
+  let position: RunPosition = { step: 0, epoch: 0, epochs: 0, stepsPerEpoch: null };
+  let steps: StepPoint[] = [];
+  let epochs: EpochRecord[] = [];
+  let parameters = 0;
+  let info: BackendInfo | null = null;
+  let report: RunReport | null = null;
+  let error: PlainError | null = null;
+  let rate: LearningRate = fixedRate();
+  let backend: Backend | undefined;
+  let tell: (update: RunUpdate) => void = () => {};
+  let told = 0;
+  let saveWanted = false;
+  let saved = performance.now();
+  const speed = createSpeed();
+
+  const send = (now = false): void => {
+    const time = performance.now();
+    if (!now && time - told < TELL_EVERY) return;
+    told = time;
+    tell({
+      status,
+      position,
+      steps,
+      epochs,
+      speed: status === 'training' ? speed.read(time) : null,
+      parameters,
+      backend: info,
+      memory: backend?.memory?.() ?? null,
+      rateFactor: rate.factor(),
+      report,
+      error,
+    });
+    steps = [];
+    epochs = [];
+  };
+
+  const note = (event: RunEvent): void => {
+    if (event.type === 'start') {
+      const { step, epoch, epochs: total, stepsPerEpoch } = event;
+      position = { step, epoch, epochs: total, stepsPerEpoch };
+      parameters = event.parameters;
+      status = gate.open ? 'training' : 'pausing';
+    } else if (event.type === 'step') {
+      position = { ...position, step: event.step, epoch: event.epoch };
+      steps.push({ step: event.step, loss: event.loss, learningRate: learningRateOf(event.scalars) });
+      speed.add(event.examples);
+    } else if (event.type === 'epoch') {
+      const { type: _, ...record } = event;
+      position = { ...position, epoch: event.epoch + 1 };
+      epochs.push(record);
+    } else if (event.type === 'checkpoint') {
+      saved = performance.now();
+      saveWanted = false;
+    } else if (event.type === 'end') {
+      status = event.reason === 'aborted' ? 'stopped' : 'ended';
+    } else {
+      report = event.report;
+    }
+  };
+
+  const drive = async (events: AsyncGenerator<RunEvent>): Promise<void> => {
+    for (;;) {
+      await gate.pass();
+      const next = await turn(() => events.next());
+      if (next.done) return;
+      note(next.value);
+      if (next.value.type === 'checkpoint' && status === 'pausing') {
+        status = 'paused';
+        gate.set(false);
+        speed.clear();
+      }
+      send(next.value.type !== 'step' || status === 'paused');
+    }
+  };
+
+  const save = (next: RunStatus): void => {
+    status = next;
+    saveWanted = true;
+  };
+
+  return {
+    inside: () => inside,
+    start: (id, given, listener) =>
+      holding(`tenon-run ${id}`, async () => {
+        tell = listener;
+        try {
+          const store = await opfsStore(`runs/${id}`);
+          const origin = given ?? ((await readJson(store, 'studio.json')) as RunOrigin);
+          const past = given ? { steps: [], epochs: [] } : await readEvents(store);
+          const files = await openData(origin.dataId);
+          backend = await startBackend(origin.backend);
+          info = await backend.init();
+          rate = await learningRate(store);
+          const experiment = documentExperiment(origin.document, files);
+          const events = runExperiment(rate.adjusting(experiment), {
+            backend,
+            store: given ? writingFirst(store, origin) : store,
+            seed: origin.document.seed,
+            origin: { document: origin.document as never },
+            resume: given === null,
+            signal: stopping.signal,
+            checkpointWanted: () => saveWanted || performance.now() - saved > SAVE_EVERY,
+            onTrainer: (trainer, plan) => {
+              inside = { trainer, plan, backend: backend as Backend, turn, step: () => position.step };
+            },
+          });
+          // The curves of what came before the checkpoint: what came after it is done again.
+          const first = await turn(() => events.next());
+          if (!first.done) note(first.value);
+          steps = past.steps.filter(({ step }) => step <= position.step);
+          epochs = past.epochs.filter(({ epoch }) => epoch < position.epoch);
+          send(true);
+          await drive(events);
+          send(true);
+        } catch (cause) {
+          status = 'failed';
+          error = plainError(cause);
+          send(true);
+        }
+      }),
+    pause() {
+      if (status === 'training' || status === 'starting') save('pausing');
+      send(true);
+    },
+    resume() {
+      if (status !== 'paused' && status !== 'pausing') return;
+      status = 'training';
+      saveWanted = false;
+      gate.set(true);
+      send(true);
+    },
+    step() {
+      if (status !== 'paused') return;
+      save('pausing');
+      gate.set(true);
+    },
+    stop() {
+      stopping.abort();
+      gate.set(true);
+    },
+    async setRateFactor(factor) {
+      await turn(() => rate.change(position.step, factor));
+      send(true);
+    },
+  };
+}

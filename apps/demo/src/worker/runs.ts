@@ -1,0 +1,84 @@
+import { type ArtifactStore, isTenonError, readJson, readText } from '@tenon-ml/core';
+import { listFolders, opfsStore, removeTree } from '@tenon-ml/core/browser';
+import { type EpochRecord, listCheckpoints, readReport, readRun, type TrainEvent } from '@tenon-ml/train';
+import { heldNames, holding, runLock } from './locks.js';
+import { learningRateOf } from './rates.js';
+import type { RunOrigin, StepPoint, StoredRun } from './protocol.js';
+
+/** The runs in the browser's storage, the newest first. What is damaged is left out: it can't be gone on with. */
+export async function listRuns(): Promise<StoredRun[]> {
+  const held = await heldNames();
+  const found = await Promise.all((await listFolders('runs')).map((id) => describe(id, held)));
+  return found.filter((run) => run !== null).sort((a, b) => b.created - a.created);
+}
+
+async function describe(id: string, held: ReadonlySet<string>): Promise<StoredRun | null> {
+  try {
+    const store = await opfsStore(`runs/${id}`);
+    const [origin, report, checkpoints, bytes] = await Promise.all([
+      readOrigin(store),
+      readReport(store),
+      listCheckpoints(store),
+      sizeOf(store),
+    ]);
+    const checkpoint = checkpoints.at(-1);
+    return {
+      ...origin,
+      id,
+      report,
+      checkpoint: checkpoint === undefined ? null : Number(/(\d+)\.safetensors$/.exec(checkpoint)?.[1]),
+      inUse: held.has(runLock(id)),
+      bytes,
+    };
+  } catch (error) {
+    if (isTenonError(error)) return null;
+    throw error;
+  }
+}
+
+async function sizeOf(store: ArtifactStore & { size?(): Promise<number> }): Promise<number> {
+  return (await store.size?.()) ?? 0;
+}
+
+/** What a run was started with. Its run.json comes first, so that one which died before the other still is found. */
+export async function readOrigin(store: ArtifactStore): Promise<RunOrigin> {
+  const { origin } = await readRun(store);
+  const { document } = origin as unknown as Pick<RunOrigin, 'document'>;
+  if ((await store.list('studio.json')).length > 0) {
+    return { ...((await readJson(store, 'studio.json')) as Omit<RunOrigin, 'document'>), document };
+  }
+  return { document, dataId: null, backend: 'wasm', created: 0 };
+}
+
+/** Removes a run for good. Throws 'IN_USE' where a tab holds it. */
+export async function removeRun(id: string): Promise<void> {
+  await holding(runLock(id), () => removeTree(`runs/${id}`));
+}
+
+/** The curves of a run: what its log holds. */
+export async function readCurves(
+  store: ArtifactStore,
+): Promise<{ steps: StepPoint[]; epochs: EpochRecord[] }> {
+  const steps: StepPoint[] = [];
+  const epochs: EpochRecord[] = [];
+  if ((await store.list('events.jsonl')).length === 0) return { steps, epochs };
+  for (const line of (await readText(store, 'events.jsonl')).split('\n')) {
+    const event = parse(line);
+    if (event?.type === 'step') {
+      steps.push({ step: event.step, loss: event.loss, learningRate: learningRateOf(event.scalars) });
+    } else if (event?.type === 'epoch') {
+      const { type: _, ...record } = event;
+      epochs.push(record);
+    }
+  }
+  return { steps, epochs };
+}
+
+/** A line of the log; nothing for the last one of a tab that was closed while it wrote it. */
+function parse(line: string): TrainEvent | undefined {
+  try {
+    return line === '' ? undefined : (JSON.parse(line) as TrainEvent);
+  } catch {
+    return undefined;
+  }
+}
