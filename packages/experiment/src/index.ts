@@ -1,1 +1,4 @@
-export { euclideanNorm } from './norms.js';
+export * from './document.js';
+export * from './fit_network.js';
+export * from './presets.js';
+export * from './read_document.js';
