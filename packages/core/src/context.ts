@@ -1,7 +1,9 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
+import type { DType } from './dtype.js';
 import { TenonError } from './errors.js';
 import { hash32 } from './philox.js';
-import { joinPath, type Tree } from './tree.js';
+import { formatSpec, matchesSpec, type TensorSpec } from './spec.js';
+import { joinPath, type Tree, treeZip } from './tree.js';
 
 /** What a random op inside a step draws from: the step's key, and where in the network the draw is made. */
 export interface RandomSource {
@@ -20,8 +22,11 @@ export interface Context {
   readonly random: RandomSource;
   /** The context of a child; each call for the same name is another call of that layer, with another site. */
   child(name: string): Context;
-  /** Shows an output to whoever observes this step; containers call it for each of their children. */
-  tap(name: string, output: Tree<Tensor>): void;
+  /**
+   * Shows an output to whoever observes this step, and returns what goes on from here: the output itself, or what the
+   * observer puts in its place. Containers call it for each of their children, and use what it returns.
+   */
+  tap<T extends Tree<Tensor>>(name: string, output: T): T;
 }
 
 /** What one step tells all of its layers. */
@@ -29,11 +34,18 @@ export interface ContextOptions {
   readonly training: boolean;
   /** The key of this step: `key.toNdArray()`, as an argument of the compiled function. */
   readonly key?: Tensor;
-  /** Sees every output that is tapped, with its path; the tensors live as long as the step. */
-  readonly onTap?: (path: string, output: Tree<Tensor>) => void;
+  /**
+   * Sees every output that is tapped, with its path; the tensors live as long as the step. What it returns goes on in
+   * the output's place, and has its structure, shapes and dtypes; undefined leaves the output as it is. Adding a zero
+   * that is a parameter gives the gradient with respect to that output (Flax's `perturb`).
+   */
+  readonly onTap?: (path: string, output: Tree<Tensor>) => Tree<Tensor> | undefined;
 }
 
-/** The context of the root layer for one step. */
+/**
+ * The context of the root layer for one step. Its `tap` throws `STRUCTURE_MISMATCH`, `SHAPE_MISMATCH` or
+ * `DTYPE_MISMATCH` where an observer replaces an output by what doesn't look like it.
+ */
 export function createContext(options: ContextOptions): Context {
   const calls = new Map<string, number>();
   const at = (path: string): Context => {
@@ -52,8 +64,31 @@ export function createContext(options: ContextOptions): Context {
         });
       },
       child: (name) => at(joinPath(path, name)),
-      tap: (name, output) => options.onTap?.(joinPath(path, name), output),
+      tap(name, output) {
+        const tapped = joinPath(path, name);
+        const replacement = options.onTap?.(tapped, output);
+        if (replacement === undefined || replacement === output) return output;
+        treeZip<Tensor, Tensor, void>(output, replacement, checkReplacement, tapped);
+        return replacement as typeof output;
+      },
     };
   };
   return at('');
+}
+
+/** Throws where what an observer puts in the place of an output isn't of its shape and dtype. */
+function checkReplacement(output: Tensor, replacement: Tensor, path: string): void {
+  const [wanted, got] = [specOf(output), specOf(replacement)];
+  if (matchesSpec(got, wanted)) return;
+  throw new TenonError({
+    code: got.dtype === wanted.dtype ? 'SHAPE_MISMATCH' : 'DTYPE_MISMATCH',
+    where: path,
+    expected: `${formatSpec(wanted)} in the place of the output`,
+    got: formatSpec(got),
+    hint: 'onTap returns what has the shape and dtype of what it was shown, or undefined.',
+  });
+}
+
+function specOf({ shape, dtype }: Tensor): TensorSpec {
+  return { shape, dtype: dtype as DType };
 }

@@ -1,4 +1,4 @@
-import { add, stack, type Tensor } from '@tensorflow/tfjs-core';
+import { add, cast, mul, stack, type Tensor } from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
@@ -7,6 +7,7 @@ import {
   compile,
   createContext,
   createKey,
+  fromNested,
   hash32,
   keyFromWords,
   philoxUniformDefinition,
@@ -16,6 +17,7 @@ import {
   STEP_DOMAIN,
   sameBits,
   sizeOf,
+  type Tree,
   tensorCount,
   toNested,
   unitFloat,
@@ -93,14 +95,65 @@ describe('createContext', () => {
 
   it('shows what is tapped, with its path', () => {
     const seen: [string, unknown][] = [];
-    const context = createContext({ training: true, onTap: (path, output) => seen.push([path, output]) });
+    const context = createContext({
+      training: true,
+      onTap: (path, output) => void seen.push([path, output]),
+    });
     context.child('stem').tap('conv1', key);
     context.tap('head', [key]);
     expect(seen).toEqual([
       ['stem.conv1', key],
       ['head', [key]],
     ]);
-    expect(() => createContext({ training: true }).tap('x', key)).not.toThrow();
+    expect(createContext({ training: true }).tap('x', key)).toBe(key);
+  });
+
+  it('goes on with what the observer returns, if that is anything', async () => {
+    const f = compile(
+      (x: Tensor) => {
+        const context = createContext({
+          training: false,
+          onTap: (path, output) => (path === 'a.b' ? mul(output as Tensor, 10) : undefined),
+        });
+        const other = context.tap('other', x);
+        expect(other).toBe(x);
+        return [context.child('a').tap('b', x), other];
+      },
+      { backend },
+    );
+    const [replaced, other] = await read(f(fromNested([1, 2])));
+    expect([toNested(replaced), toNested(other)]).toEqual([
+      [10, 20],
+      [1, 2],
+    ]);
+  });
+
+  it('refuses a replacement of another shape, dtype or structure, and leaves nothing behind', async () => {
+    const before = tensorCount();
+    const replaceBy = (replace: (x: Tensor) => Tree<Tensor>) => () =>
+      compile(
+        (x: Tensor) => {
+          const onTap = (_: string, output: Tree<Tensor>) => replace(output as Tensor);
+          return createContext({ training: false, onTap }).child('a').tap('b', x);
+        },
+        { backend },
+      )(fromNested([1, 2]));
+    await expectError(
+      replaceBy((x) => stack([x, x])),
+      'SHAPE_MISMATCH',
+      'a.b: expected float32 [2] in the place of the output, got float32 [2, 2]',
+    );
+    await expectError(
+      replaceBy((x) => cast(x, 'int32')),
+      'DTYPE_MISMATCH',
+      'a.b: expected float32 [2] in the place of the output, got int32 [2]',
+    );
+    await expectError(
+      replaceBy((x) => [x]),
+      'STRUCTURE_MISMATCH',
+      'a.b',
+    );
+    expect(tensorCount()).toBe(before);
   });
 });
 

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
   attentionDefinition,
+  attentionWeights,
   type Backend,
   batchNormalize,
   compile,
@@ -278,6 +279,25 @@ describe('at the edges', () => {
       ),
       { numRuns: 20 },
     );
+  });
+
+  it.each([
+    [false, undefined],
+    [true, undefined],
+    [true, 3],
+  ])('attentionWeights are what the values are weighed by (causal %s, scale %s)', async (causal, scale) => {
+    const [q, k] = [1, 2].map((i) => createKey(i).normal([2, 3, 4, 4]));
+    const f = compile((a: Tensor, b: Tensor) => attentionWeights(a, b, { causal, scale }), { backend });
+    const weights = await read(f(q, k));
+    // Of the rows of the identity as values, the weights themselves come out.
+    const identity = Float64Array.from({ length: 2 * 3 * 16 }, (_, i) => Number((i >> 2) % 4 === i % 4));
+    const [query, key] = [q, k].map(({ data }) => Float64Array.from(data, Number));
+    const options = { time: 4, size: 4, causal, scale: scale ?? 0.5 };
+    expect(weights.shape).toEqual([2, 3, 4, 4]);
+    expectClose(weights, float64.attention(query, key, identity, options), {
+      op: 'transcendental',
+      reduction: 4,
+    });
   });
 
   it('gelu is 0 far below, and x far above', async () => {

@@ -52,6 +52,8 @@ export interface MultiHeadAttentionOptions extends ProjectionInitializers {
  * Shapes: x float32 [batch, time, width]; qkv.kernel [width, 3·width], qkv.bias [3·width]; output.kernel [width, width],
  * output.bias [width]; y as x. Biases begin as zeros. With `causal`, y at a time depends on x up to then.
  *
+ * Q and K are tapped as `query` and `key`, [batch, heads, time, d]: `attentionWeights` of core makes the softmax of them.
+ *
  * Throws `INVALID_ARGUMENT` for options that make no sense, `SHAPE_MISMATCH` for inputs of another rank, or whose width
  * the heads don't divide, and `DTYPE_MISMATCH`.
  *
@@ -103,7 +105,9 @@ function multiHeadAttentionOf(raw: RawOptions, source: OptionSource): Layer<Atte
       const [batch, time] = input.shape;
       const split = reshape(affine(input, qkv, bias), [batch, time, 3, heads, width / heads]);
       const [query, key, value] = unstack(transpose(split, [2, 0, 3, 1, 4]), 0);
-      const seen = transpose(scaledDotProductAttention(query, key, value, { causal }), [0, 2, 1, 3]);
+      // Shown for whoever wants the weights, which the product below never holds.
+      const [q, k] = [context.tap('query', query), context.tap('key', key)];
+      const seen = transpose(scaledDotProductAttention(q, k, value, { causal }), [0, 2, 1, 3]);
       return { output: affine(reshape(seen, [batch, time, width]), output, offset), state };
     },
   });

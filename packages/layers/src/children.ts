@@ -64,7 +64,10 @@ export function initChildren(children: Children, key: Key, path: string): InitRu
   };
 }
 
-/** The run of a container's `apply`. Each call of a child is tapped; one that is called again goes on from its state. */
+/**
+ * The run of a container's `apply`. Each call of a child is tapped, and what the tap returns goes on; a child
+ * that is called again goes on from its state.
+ */
 export function applyChildren(
   children: Children,
   params: Device<AnyParams>,
@@ -84,8 +87,7 @@ export function applyChildren(
       );
       if (applied.state !== before && !isEmpty(applied.state)) next = { ...next, [name]: applied.state };
       if (applied.losses) losses.push(...applied.losses);
-      context.tap(name, applied.output);
-      return applied.output;
+      return context.tap(name, applied.output);
     },
     done: () => ({ state: next, ...(losses.length > 0 && { losses }) }),
   };

@@ -31,7 +31,7 @@ async function run(layer: ChildLayer, x: NdArray, key: Key, training = true): Pr
   const step = compile(
     (input: Tensor, words: Tensor) => {
       const taps: Tensor[] = [];
-      const onTap = (_path: string, output: unknown): void => void taps.push(output as Tensor);
+      const onTap = (_path: string, output: unknown) => void taps.push(output as Tensor);
       const { grads, aux } = valueAndGrad(
         (given: Tensor) => {
           const { output } = layer.apply({}, {}, given, createContext({ training, key: words, onTap }));

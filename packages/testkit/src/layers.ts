@@ -148,7 +148,7 @@ async function run(
   const taps: string[] = [];
   const step = compile(
     (p: Device<AnyParams>, s: Device<AnyParams>, input: Tensor, words: Tensor) => {
-      const context = createContext({ training, key: words, onTap: (path) => taps.push(path) });
+      const context = createContext({ training, key: words, onTap: (path) => void taps.push(path) });
       const { grads, aux } = valueAndGrad(
         (given: Device<AnyParams>) => {
           const applied = layer.apply(given, s, input, context);

@@ -50,7 +50,7 @@ async function notFinite(
       const context = createContext({
         training: true,
         key,
-        onTap: (path, output) => taps.push(...treeEntries<Tensor>(output, `the output of ${path}`)),
+        onTap: (path, output) => void taps.push(...treeEntries<Tensor>(output, `the output of ${path}`)),
       });
       const { aux, grads } = valueAndGrad(
         (inner: Params<Tensor>) => {

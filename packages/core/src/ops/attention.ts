@@ -67,6 +67,19 @@ export function scaledDotProductAttention(
   value: Tensor,
   options: AttentionOptions = {},
 ): Tensor {
+  return attentionOp({ query, key, value }, attrsOf(query, options));
+}
+
+/**
+ * What `scaledDotProductAttention` weighs the values by: softmax(scale · Q·Kᵀ), over the keys. query and key: float32
+ * [batch, heads, time, size]; the result [batch, heads, queries, keys], whose rows sum to 1. With `causal` the weights of
+ * later positions are 0.
+ */
+export function attentionWeights(query: Tensor, key: Tensor, options: AttentionOptions = {}): Tensor {
+  return weightsOf(query, key, attrsOf(query, options));
+}
+
+function attrsOf(query: Tensor, options: AttentionOptions): Attrs {
   const { causal = false, scale = 1 / Math.sqrt(query.shape[3] as number) } = options;
-  return attentionOp({ query, key, value }, { causal, scale });
+  return { causal, scale };
 }
