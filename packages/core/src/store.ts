@@ -1,4 +1,4 @@
-import { TenonError } from './errors.js';
+import { isTenonError, TenonError } from './errors.js';
 
 /**
  * Where artifacts, checkpoints and logs are kept: files by relative path, with `/` between names. A node folder, the
@@ -106,5 +106,40 @@ export function memoryStore(
     async remove(path) {
       files.delete(checkPath(path));
     },
+  };
+}
+
+/**
+ * A view of one folder of a store: its path `a` is the store's `prefix` + `a`, so `prefixedStore(run, 'data/')` holds the
+ * run's `data/a` as `a`. `prefix` ends in '/'. Throws `INVALID_ARGUMENT` for one that doesn't, or that leads out.
+ *
+ * What it throws names its own location, the store's with the prefix; an error of the store beneath names that one's.
+ */
+export function prefixedStore(store: ArtifactStore, prefix: string): ArtifactStore {
+  if (!prefix.endsWith('/') || !isPath(prefix.slice(0, -1))) {
+    throw new TenonError({
+      code: 'INVALID_ARGUMENT',
+      where: 'prefixedStore',
+      expected: "a relative folder that ends in '/', such as 'data/'",
+      got: JSON.stringify(prefix),
+    });
+  }
+  const location = `${store.location}/${prefix.slice(0, -1)}`;
+  const inside = (path: string): string => prefix + checkPath(path);
+  return {
+    location,
+    async read(path) {
+      const whole = inside(path);
+      try {
+        return await store.read(whole);
+      } catch (error) {
+        if (isTenonError(error) && error.code === 'NOT_FOUND') throw notFound({ location }, path, error);
+        throw error;
+      }
+    },
+    write: async (path, bytes) => store.write(inside(path), bytes),
+    append: async (path, bytes) => store.append(inside(path), bytes),
+    list: async (within = '') => (await store.list(prefix + within)).map((path) => path.slice(prefix.length)),
+    remove: async (path) => store.remove(inside(path)),
   };
 }
