@@ -14,6 +14,8 @@ const NODE_ONLY = ['backends/tfjs_suite.test.ts', 'backends/same_bits.test.ts'];
 const WASM_ONLY = ['backends/wasm/**'];
 /** About the GPU alone; the project `tests` leaves them out too. */
 const WEBGPU_ONLY = ['backends/webgpu/**'];
+/** About what pages alone have: only Chromium runs them, and the project `tests` leaves them out. */
+const PAGES_ONLY = ['browser/**/*.test.ts'];
 
 const MISSING_CHROMIUM = chromiumPath === undefined ? CHROMIUM : '';
 const provided = { requireAll: Boolean(process.env.TENON_REQUIRE_ALL) };
@@ -69,6 +71,7 @@ function wasmProjects(tests: string): TestProjectInlineConfiguration[] {
       ...inPages(tests, []),
       test: {
         ...common,
+        include: [...EVERYWHERE, ...PAGES_ONLY],
         name: 'chromium',
         provide: { ...provided, missing: MISSING_CHROMIUM },
         browser: headless([]),

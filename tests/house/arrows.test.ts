@@ -157,4 +157,16 @@ describe('check:arrows', () => {
       'packages/core/src/a.ts:1: imports node:fs, but the neutral entry . reaches it (index.ts -> a.ts).',
     );
   });
+
+  it("catches Node's modules behind the entry for browsers", async () => {
+    const problems = await check({
+      'packages/losses/package.json': JSON.stringify({
+        name: '@tenon-ml/losses',
+        exports: { './browser': { '@tenon-ml/source': './src/browser.ts' } },
+      }),
+      'packages/losses/src/browser.ts': "export { readFileSync } from 'node:fs';\n",
+    });
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toContain('imports node:fs, but the neutral entry ./browser reaches it');
+  });
 });

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join, relative, resolve, sep } from 'node:path';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { isTenonError, TenonError } from '../errors.js';
 import { type ArtifactStore, checkPath, notFound } from '../store.js';
+import { isTemporary, temporaryName } from '../temporary.js';
 
 /**
  * A store over a folder, which is created by the first write.
@@ -29,11 +30,11 @@ export function folderStore(path: string): ArtifactStore {
     async write(name, bytes) {
       const file = join(root, checkPath(name));
       const folder = dirname(file);
-      const stem = `.${name.split('/').at(-1)}.`;
-      const temporary = join(folder, `${stem}${randomUUID()}.tmp`);
+      const base = basename(file);
+      const temporary = join(folder, temporaryName(base, randomUUID()));
       try {
         await mkdir(folder, { recursive: true });
-        await clearLeftovers(folder, stem);
+        await clearLeftovers(folder, base);
         await using(await open(temporary, 'wx'), async (handle) => {
           await handle.writeFile(bytes);
           await handle.sync();
@@ -80,18 +81,11 @@ export function folderStore(path: string): ArtifactStore {
   return store;
 }
 
-const temporaryEnd = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.tmp$/;
-
-/** Whether this is `.name.uuid.tmp`: a file that `write` hasn't finished. */
-function isTemporary(file: string): boolean {
-  return file.startsWith('.') && temporaryEnd.test(file.split('.').slice(-2).join('.'));
-}
-
-/** Removes what writes to this path that died have left: `stem` and a uuid. */
-async function clearLeftovers(folder: string, stem: string): Promise<void> {
+/** Removes what writes to this file that died have left. */
+async function clearLeftovers(folder: string, base: string): Promise<void> {
   const old = Date.now() - 60_000;
   for (const name of await readdir(folder)) {
-    if (!name.startsWith(stem) || !temporaryEnd.test(name.slice(stem.length))) continue;
+    if (!isTemporary(name, base)) continue;
     const file = join(folder, name);
     // A young one may be another write to this path, still under way.
     const info = await stat(file).catch(() => undefined);

@@ -1,0 +1,2 @@
+export * from './opfs_store.js';
+export * from './storage.js';
