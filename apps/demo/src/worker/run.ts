@@ -19,7 +19,7 @@ import {
   runExperiment,
   type Trainer,
 } from '@tenon-ml/train';
-import { startBackend } from './backends.js';
+import { createBackend } from './backends.js';
 import { plainError } from './calls.js';
 import { openData } from './data.js';
 import type { PlainError, RunOrigin, RunPosition, RunStatus, RunUpdate, StepPoint } from './protocol.js';
@@ -153,7 +153,7 @@ export function createRunHost(): RunHost {
           const origin = given ?? ((await readJson(store, 'studio.json')) as RunOrigin);
           const past = given ? { steps: [], epochs: [] } : await readEvents(store);
           const files = await openData(origin.dataId);
-          backend = await startBackend(origin.backend);
+          backend = await createBackend(origin.backend);
           info = await backend.init();
           rate = await learningRate(store);
           const experiment = documentExperiment(origin.document, files);

@@ -1,0 +1,81 @@
+import type { LayerSpec, TensorSpec } from '@tenon-ml/core';
+import { opfsStore, storageEstimate } from '@tenon-ml/core/browser';
+import {
+
+  documentCode,
+  documentFromText,
+  documentToText,
+  type ExperimentDocument,
+  fitNetwork,
+  inspectNetwork,
+  layerCatalog,
+  loadDocumentData,
+  presets,
+} from '@tenon-ml/experiment';
+import { plainError } from './calls.js';
+import { openData } from './data.js';
+import type { PlainError } from './protocol.js';
+import { listRuns, readCurves, removeRun } from './runs.js';
+
+/** A row of the network's table. */
+export interface NetworkRow {
+  readonly name: string;
+  readonly layer: string;
+  readonly spec: LayerSpec;
+  readonly output: readonly (number | null)[] | null;
+  readonly params: number;
+  readonly state: number;
+  readonly multiplyAdds: number;
+  readonly error: PlainError | null;
+}
+
+export interface NetworkTable {
+  readonly rows: readonly NetworkRow[];
+  readonly params: number;
+  readonly multiplyAdds: number;
+  /** Whether it can be built. */
+  readonly sound: boolean;
+}
+
+/** What is prepared beside the page: data, networks, and the runs in the browser's storage. */
+export function createDesk() {
+  return {
+    presets: () => presets,
+    catalog: () => layerCatalog,
+    inspect(network: LayerSpec, input: TensorSpec): NetworkTable {
+      const report = inspectNetwork(network, input);
+      const rows = report.rows.map(({ output, error, ...row }) => ({
+        ...row,
+        output: output?.shape ?? null,
+        error: error ? plainError(error) : null,
+      }));
+      return {
+        rows,
+        params: report.params,
+        multiplyAdds: report.multiplyAdds,
+        sound: rows.every(({ error }) => error === null),
+      };
+    },
+    /** The document with its network's ends fitted to its data. */
+    async fit(document: ExperimentDocument, dataId: string | null): Promise<ExperimentDocument> {
+      const { input, outputs, vocabulary, task } = await loadDocumentData(document.data, await openData(dataId));
+      const ends =
+        task === 'text' && vocabulary
+          ? { vocabulary: vocabulary.names.length }
+          : task === 'regression'
+            ? { outputs }
+            : { classes: outputs };
+      return fitNetwork(document, { ...ends, input });
+    },
+    code: (document: ExperimentDocument): string => documentCode(document),
+    toText: (document: ExperimentDocument): Promise<string> => documentToText(document),
+    fromText: (text: string): Promise<ExperimentDocument> => documentFromText(text),
+    runs: listRuns,
+    removeRun,
+    async curves(id: string) {
+      return readCurves(await opfsStore(`runs/${id}`));
+    },
+    storage: storageEstimate,
+  };
+}
+

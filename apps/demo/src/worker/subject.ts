@@ -1,0 +1,169 @@
+import {
+  type ArtifactStore,
+  type Backend,
+  createKey,
+  createRegistry,
+  type ModelArtifact,
+  type NdArray,
+  readJson,
+  readModel,
+  TenonError,
+  type TensorSpec,
+} from '@tenon-ml/core';
+import { type Dataset, type Example, isCharacters, transforms } from '@tenon-ml/data';
+import { type DocumentData, loadDocumentData, originDocument, splitDocumentData } from '@tenon-ml/experiment';
+import { type Explainer, openExplainer } from '@tenon-ml/explain';
+import { layers } from '@tenon-ml/layers/all';
+import { createBackend } from './backends.js';
+import { openData } from './data.js';
+import { digitOf, exampleOf } from './inputs.js';
+import type { BackendName, RunOrigin } from './protocol.js';
+import type { SubjectInfo, SubjectInput } from './protocol_subject.js';
+import type { RunInside } from './run.js';
+
+export type Examples = Dataset<Example<NdArray, NdArray>>;
+
+/** What is looked into: a network with weights, the data that belongs to it where that is here, and where it computes. */
+export interface Subject {
+  readonly artifact: ModelArtifact;
+  readonly explainer: Explainer;
+  readonly backend: Backend;
+  readonly data: DocumentData | null;
+  /** Raw examples, one by one; those of the training come without augmentation. */
+  readonly parts: { readonly train: Examples; readonly held: Examples } | null;
+  /** The step of the weights; null for a model from a file. */
+  readonly step: number | null;
+  /** Runs when no step is under way. */
+  readonly turn: <T>(f: () => Promise<T> | T) => Promise<T>;
+}
+
+/** The subject of a run that is in this worker, with its weights as they are. */
+export async function subjectOfRun(
+  inside: RunInside,
+  origin: RunOrigin,
+  before: Subject | null,
+): Promise<Subject> {
+  const step = inside.step();
+  if (before && before.step === step) return before;
+  const artifact = await inside.trainer.artifact();
+  if (before) {
+    before.explainer.update(artifact.params, artifact.state);
+    return { ...before, artifact, step };
+  }
+  const data = await loadDocumentData(origin.document.data, await openData(origin.dataId));
+  const key = createKey(origin.document.seed).foldIn('setup');
+  const parts = await splitDocumentData(origin.document, data, key);
+  const explainer = await openExplainer(artifact, inside.backend);
+  const held = parts.validation ?? parts.test ?? parts.train;
+  const { backend, turn } = inside;
+  return { artifact, explainer, backend, data, parts: { train: parts.train, held }, step, turn };
+}
+
+const registry = createRegistry(layers, transforms);
+
+/**
+ * The subject of a saved model. Where its folder says which experiment it is of, and that needs no files or they lie
+ * beside it, its data is here too. Throws what `readModel` throws.
+ */
+export async function subjectOfStore(
+  store: ArtifactStore,
+  files: ArtifactStore | undefined,
+  backendName: BackendName,
+): Promise<Subject> {
+  const artifact = await readModel(store, registry);
+  const backend = await createBackend(backendName);
+  const explainer = await openExplainer(artifact, backend);
+  const found = await dataOfStore(store, files);
+  const turn = <T>(f: () => Promise<T> | T): Promise<T> => Promise.resolve(f());
+  return { artifact, explainer, backend, ...found, step: null, turn };
+}
+
+async function dataOfStore(
+  store: ArtifactStore,
+  files: ArtifactStore | undefined,
+): Promise<Pick<Subject, 'data' | 'parts'>> {
+  const none = { data: null, parts: null };
+  if ((await store.list('run.json')).length === 0) return none;
+  const { origin = null, seed = 0 } = (await readJson(store, 'run.json')) as {
+    origin?: Parameters<typeof originDocument>[0];
+    seed?: number;
+  };
+  const document = originDocument(origin);
+  if (!document || (document.data.source !== 'digits' && !files)) return none;
+  const data = await loadDocumentData(document.data, files);
+  const parts = await splitDocumentData(document, data, createKey(seed).foldIn('setup'));
+  return { data, parts: { train: parts.train, held: parts.validation ?? parts.test ?? parts.train } };
+}
+
+/** [height, width, channels] of a network of images. */
+export function imageShape(artifact: ModelArtifact): readonly [number, number, number] | null {
+  const { shape } = artifact.input as TensorSpec;
+  if (shape?.length !== 4 || shape.includes(null, 1)) return null;
+  const [, height, width, channels] = shape as number[];
+  return channels === 1 || channels === 3 ? [height, width, channels] : null;
+}
+
+/** The greatest raw value of a picture: that of the data, or a guess for a model without it. */
+export function rangeOf({ data, artifact }: Subject): readonly [number, number] {
+  if (data) return data.range;
+  return isDigits(artifact) ? [0, 16] : [0, 255];
+}
+
+/** A network of 8 × 8 greys is one of the embedded digits. */
+export function isDigits(artifact: ModelArtifact): boolean {
+  return imageShape(artifact)?.join() === '8,8,1';
+}
+
+export async function infoOf(subject: Subject, neighbours: number): Promise<SubjectInfo> {
+  const { artifact, data, step } = subject;
+  const image = imageShape(artifact);
+  const [first] = artifact.preprocessing;
+  const vocabulary = first && isCharacters(first) ? first.names.length : 0;
+  const regression = artifact.outputActivation === null && vocabulary === 0;
+  return {
+    kind: vocabulary > 0 ? 'text' : image ? 'images' : 'table',
+    step,
+    image,
+    drawn: isDigits(artifact),
+    classNames: artifact.classNames ?? data?.classNames ?? [],
+    featureNames: data?.featureNames ?? [],
+    vocabulary,
+    imageLayers: subject.explainer.outline
+      .filter(({ shape }) => shape.length === 4 && Number(shape[1]) > 1)
+      .map(({ path }) => path),
+    neighbours,
+    regression,
+  };
+}
+
+/** An input as the network's preprocessing takes it: a batch of one. Throws `DATA_INVALID` for an empty drawing. */
+export async function rawInput(subject: Subject, input: SubjectInput): Promise<NdArray> {
+  if ('example' in input) return batchOfOne((await heldExample(subject, input.example)).input);
+  if ('features' in input) {
+    const data = Float32Array.from(input.features);
+    return { dtype: 'float32', shape: [1, data.length], data };
+  }
+  const shape = imageShape(subject.artifact);
+  if (!shape) throw new TenonError({ code: 'USAGE', message: 'This model takes no pictures.' });
+  if (!isDigits(subject.artifact)) return batchOfOne(exampleOf(input.picture, shape, rangeOf(subject)[1]));
+  const digit = digitOf(input.picture);
+  if (digit) return batchOfOne(digit);
+  throw new TenonError({
+    code: 'DATA_INVALID',
+    where: 'drawing',
+    expected: 'dark ink on a light ground',
+    got: 'a picture without any',
+  });
+}
+
+export function batchOfOne({ dtype, shape, data }: NdArray): NdArray {
+  return { dtype, shape: [1, ...shape], data } as NdArray;
+}
+
+/** An example of the data that was not trained on, counted round. */
+export async function heldExample({ parts }: Subject, number: number): Promise<Example<NdArray, NdArray>> {
+  if (!parts) throw new TenonError({ code: 'USAGE', message: "The model's data is not here." });
+  const length = parts.held.length ?? 1;
+  const [example] = await parts.held.skip(((number % length) + length) % length).take(1).toArray();
+  return example;
+}

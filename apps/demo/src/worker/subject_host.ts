@@ -1,0 +1,145 @@
+import { type Loss, memoryStore, prefixedStore, saveModel, TenonError, toZip } from '@tenon-ml/core';
+import { opfsStore } from '@tenon-ml/core/browser';
+import { softmaxCrossEntropy } from '@tenon-ml/losses';
+import { openData } from './data.js';
+import {
+  activationsOf,
+  answerOf,
+  attentionOf,
+  type Features,
+  featuresOf,
+  filtersOf,
+  gradientsOf,
+  heatOf,
+  neighboursOf,
+  textOf,
+  worstOf,
+} from './looks.js';
+import type { BackendName, Picture, RunOrigin } from './protocol.js';
+import type {
+  Answer,
+  AttentionMaps,
+  GradientSpread,
+  LayerPictures,
+  Neighbour,
+  SubjectInfo,
+  SubjectInput,
+  TextRequest,
+  WrongExample,
+} from './protocol_subject.js';
+import type { RunHost } from './run.js';
+import { infoOf, type Subject, subjectOfRun, subjectOfStore } from './subject.js';
+import { createTurns } from './turns.js';
+
+/** What the page asks of the model in this worker: that of its run as it stands, or one that was opened from files. */
+export interface SubjectHost {
+  /** Opens the saved model of a finished run. */
+  openRun(id: string, origin: RunOrigin): Promise<SubjectInfo>;
+  /** Opens a saved model from its files. */
+  openFiles(files: readonly (readonly [string, Uint8Array])[], backend: BackendName): Promise<SubjectInfo>;
+  info(): Promise<SubjectInfo>;
+  filters(): Promise<LayerPictures[]>;
+  activations(input: SubjectInput): Promise<LayerPictures[]>;
+  gradients(): Promise<GradientSpread[]>;
+  worst(count: number): Promise<WrongExample[]>;
+  answer(input: SubjectInput): Promise<Answer>;
+  heat(
+    input: SubjectInput,
+    options: { readonly method: 'saliency' | 'gradCam'; readonly target: number; readonly path?: string },
+  ): Promise<Picture>;
+  neighbours(input: SubjectInput, count: number): Promise<Neighbour[]>;
+  attention(text: string): Promise<AttentionMaps>;
+  /** Tells each character as it comes; resolves at the end, or once `stopText` was called. */
+  text(request: TextRequest, onCharacter: (character: string) => Promise<void> | void): Promise<void>;
+  stopText(): void;
+  /** A zip of the run as it stands, for the command line and for this page. */
+  bundle(id: string, withData: boolean): Promise<Uint8Array<ArrayBuffer>>;
+}
+
+export function createSubjectHost(host: RunHost): SubjectHost {
+  let subject: Subject | null = null;
+  let features: Features | null = null;
+  let writing: AbortController | undefined;
+  const own = createTurns();
+
+  /** The subject as it is now, while no step is under way and nothing else looks into it. */
+  const looking = <T>(f: (subject: Subject) => Promise<T> | T): Promise<T> =>
+    own(async () => {
+      const inside = host.inside();
+      const origin = host.origin();
+      if (!inside || !origin) {
+        if (subject) return f(subject);
+        throw new TenonError({ code: 'USAGE', message: 'There is no model here yet.' });
+      }
+      return inside.turn(async () => {
+        subject = await subjectOfRun(inside, origin, subject);
+        return f(subject);
+      });
+    });
+  const lossOf = ({ artifact }: Subject): Loss => {
+    const plan = host.inside()?.plan;
+    if (plan) return plan.loss as unknown as Loss;
+    if (artifact.outputActivation === 'softmax') return softmaxCrossEntropy() as unknown as Loss;
+    throw new TenonError({ code: 'USAGE', message: 'The loss of this model is not known.' });
+  };
+  const known = async (at: Subject): Promise<Features | null> => {
+    if (!features || features.step !== at.step) features = await featuresOf(at);
+    return features;
+  };
+  const info = (): Promise<SubjectInfo> =>
+    looking((at) => infoOf(at, at.parts ? Math.min(2000, at.parts.train.length ?? 0) : 0));
+
+  return {
+    async openRun(id, origin) {
+      const store = await opfsStore(`runs/${id}`);
+      subject = await subjectOfStore(store, await openData(origin.dataId), origin.backend);
+      features = null;
+      return info();
+    },
+    async openFiles(files, backend) {
+      const store = memoryStore(files, 'the opened files');
+      const data = (await store.list('data/')).length > 0 ? prefixedStore(store, 'data/') : undefined;
+      subject = await subjectOfStore(store, data, backend);
+      features = null;
+      return info();
+    },
+    info,
+    filters: () => looking(filtersOf),
+    activations: (input) => looking((at) => activationsOf(at, input)),
+    gradients: () => looking((at) => gradientsOf(at, lossOf(at), 32)),
+    worst: (count) => looking((at) => worstOf(at, lossOf(at), count)),
+    answer: (input) => looking((at) => answerOf(at, input)),
+    heat: (input, options) => looking((at) => heatOf(at, input, options)),
+    neighbours: (input, count) =>
+      looking(async (at) => {
+        const all = await known(at);
+        return all ? neighboursOf(at, all, input, count) : [];
+      }),
+    attention: (text) => looking((at) => attentionOf(at, text)),
+    async text(request, onCharacter) {
+      writing?.abort();
+      const stopping = new AbortController();
+      writing = stopping;
+      // A character a turn: a training goes on between them.
+      const characters = await looking((at) => textOf(at, request, stopping.signal));
+      for (;;) {
+        const next = await looking(() => characters.next());
+        if (next.done || stopping.signal.aborted) return;
+        await onCharacter(next.value);
+      }
+    },
+    stopText: () => writing?.abort(),
+    async bundle(id, withData) {
+      const store = await opfsStore(`runs/${id}`);
+      const out = memoryStore();
+      const copied = (await store.list()).filter((path) => !path.startsWith('checkpoints/'));
+      for (const path of copied) await out.write(path, await store.read(path));
+      const inside = host.inside();
+      if (inside) await saveModel(out, await inside.turn(() => inside.trainer.artifact(inside.plan.card)));
+      const origin = host.origin();
+      const data = withData && origin ? await openData(origin.dataId) : undefined;
+      for (const path of (await data?.list()) ?? []) await out.write(`data/${path}`, await data!.read(path));
+      return (await toZip(out)) as Uint8Array<ArrayBuffer>;
+    },
+  };
+}
