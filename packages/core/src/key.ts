@@ -68,6 +68,25 @@ export function keyFromWords(words: readonly [number, number]): Key {
   return new PhiloxKey([words[0] >>> 0, words[1] >>> 0]);
 }
 
+/**
+ * A key that draws nothing: whatever is asked of it is zeros, at once. For those who want of what `init` makes the shapes
+ * alone, as `summary` does: random draws are most of its time.
+ */
+export const blankKey: Key = /* @__PURE__ */ Object.freeze<Key>({
+  words: Object.freeze([0, 0] as const),
+  split: (count) => Array.from({ length: count }, () => blankKey),
+  foldIn: () => blankKey,
+  bits: (count) => new Uint32Array(count),
+  uniform: (shape) => zerosOf(shape, 'uniform'),
+  normal: (shape) => zerosOf(shape, 'normal'),
+  permutation: (count) => Uint32Array.from({ length: count }, (_, i) => i),
+  toNdArray: () => ({ dtype: 'int32', shape: [2], data: new Int32Array(2) }),
+});
+
+function zerosOf(shape: readonly number[], where: string): NdArray<'float32'> {
+  return { dtype: 'float32', shape: [...shape], data: new Float32Array(checkShape(shape, where)) };
+}
+
 class PhiloxKey implements Key {
   readonly words: readonly [number, number];
 

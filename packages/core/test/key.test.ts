@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createKey, type Key, keyFromWords, sameBits, toNested } from '../src/index.js';
+import { blankKey, createKey, type Key, keyFromWords, sameBits, toNested } from '../src/index.js';
 import { expectError, seed } from './support.js';
 
 const key = createKey(42);
@@ -268,5 +268,23 @@ describe('normal', () => {
     expect(
       sameBits(key.normal([4], 3, 0), { dtype: 'float32', shape: [4], data: new Float32Array(4).fill(3) }),
     ).toBe(true);
+  });
+});
+
+describe('blankKey', () => {
+  it('gives zeros of the shapes that a key gives', () => {
+    for (const draw of ['uniform', 'normal'] as const) {
+      const [blank, drawn] = [blankKey.foldIn('a').split(2)[1][draw]([2, 3]), key[draw]([2, 3])];
+      expect([blank.dtype, blank.shape, blank.data.length]).toEqual([
+        drawn.dtype,
+        drawn.shape,
+        drawn.data.length,
+      ]);
+      expect(blank.data.every((value) => value === 0)).toBe(true);
+      expectError(() => blankKey[draw]([-1]), 'SHAPE_MISMATCH');
+    }
+    expect([...blankKey.bits(3)]).toEqual([0, 0, 0]);
+    expect([...blankKey.permutation(3)]).toEqual([0, 1, 2]);
+    expect(blankKey.toNdArray()).toMatchObject({ dtype: 'int32', shape: [2] });
   });
 });

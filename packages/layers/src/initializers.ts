@@ -195,9 +195,16 @@ function truncatedNormal(
   mean: number,
   deviation: number,
 ): NdArray<'float32'> {
-  const data = new Float32Array(sizeOf(shape));
-  let missing = Array.from(data.keys());
-  for (let round = 0; missing.length > 0; round++) {
+  const size = sizeOf(shape);
+  const data = new Float32Array(size);
+  // The first round draws all: most of what is large is done with it, without a list of indices.
+  const first = key.foldIn(0).normal([size]).data;
+  let missing: number[] = [];
+  for (let i = 0; i < size; i++) {
+    data[i] = mean + deviation * first[i];
+    if (Math.abs(first[i]) > 2) missing.push(i);
+  }
+  for (let round = 1; missing.length > 0; round++) {
     const draws = key.foldIn(round).normal([missing.length]).data;
     missing = missing.filter((index, i) => {
       data[index] = mean + deviation * draws[i];
