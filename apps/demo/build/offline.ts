@@ -16,8 +16,8 @@ export function offline(): Plugin {
       // Not for the workers, which Vite builds with plugins of their own.
       if (command === 'build') folder = join(root, build.outDir);
     },
-    closeBundle() {
-      const template = readFileSync(join(import.meta.dirname, 'offline.js'), 'utf8');
+    writeBundle() {
+      const template = readFileSync(join(import.meta.dirname, 'offline.template.js'), 'utf8');
       const files = readdirSync(folder, { recursive: true, withFileTypes: true })
         .filter((entry) => entry.isFile() && !['offline.js', '_headers'].includes(entry.name))
         .map((entry) => join(entry.parentPath, entry.name))

@@ -45,7 +45,7 @@ export class Studio {
 
   /** What keeps a run from being started. */
   readonly obstacle = $derived<'data' | 'network' | null>(
-    !this.document || !this.data.look ? 'data' : this.network?.sound ? null : 'network',
+    !this.document || !this.data.look ? 'data' : this.network && !this.network.error ? null : 'network',
   );
 
   get desk(): OpenWorker['api']['desk'] {

@@ -4,7 +4,7 @@ import type { StudioWorker } from '../worker/worker.js';
 
 /** A worker of the studio's, and how to be rid of it. */
 export interface OpenWorker {
-  readonly api: Remote<StudioWorker>;
+  readonly api: { readonly [Part in keyof StudioWorker]: Remote<StudioWorker[Part]> };
   close(): void;
 }
 
@@ -12,5 +12,9 @@ keepErrorCodes();
 
 export function openWorker(): OpenWorker {
   const worker = new Worker(new URL('../worker/worker.ts', import.meta.url), { type: 'module', name: 'studio' });
-  return { api: wrap<StudioWorker>(worker), close: () => worker.terminate() };
+  return {
+    // comlink's types don't know that a part of what is exposed is called there too.
+    api: wrap(worker) as unknown as OpenWorker['api'],
+    close: () => worker.terminate(),
+  };
 }

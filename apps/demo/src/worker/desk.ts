@@ -1,7 +1,8 @@
 import type { LayerSpec, TensorSpec } from '@tenon-ml/core';
 import { opfsStore, storageEstimate } from '@tenon-ml/core/browser';
 import {
-
+  type DataKind,
+  type DataSpec,
   documentCode,
   documentFromText,
   documentToText,
@@ -25,16 +26,24 @@ export interface NetworkRow {
   readonly output: readonly (number | null)[] | null;
   readonly params: number;
   readonly state: number;
-  readonly multiplyAdds: number;
+  readonly multiplyAdds: number | null;
   readonly error: PlainError | null;
 }
 
 export interface NetworkTable {
   readonly rows: readonly NetworkRow[];
   readonly params: number;
-  readonly multiplyAdds: number;
+  readonly multiplyAdds: number | null;
   /** Whether it can be built. */
   readonly sound: boolean;
+}
+
+/** What the page shows of data before anything is trained on it. */
+export interface DataLook {
+  readonly kind: DataKind;
+  readonly input: TensorSpec;
+  readonly classNames: readonly string[];
+  readonly count: number | null;
 }
 
 /** What is prepared beside the page: data, networks, and the runs in the browser's storage. */
@@ -46,15 +55,19 @@ export function createDesk() {
       const report = inspectNetwork(network, input);
       const rows = report.rows.map(({ output, error, ...row }) => ({
         ...row,
-        output: output?.shape ?? null,
+        output,
         error: error ? plainError(error) : null,
       }));
       return {
         rows,
         params: report.params,
         multiplyAdds: report.multiplyAdds,
-        sound: rows.every(({ error }) => error === null),
+        error: report.error ? plainError(report.error) : null,
       };
+    },
+    async look(data: DataSpec, dataId: string | null): Promise<DataLook> {
+      const { kind, input, classNames, examples } = await loadDocumentData(data, await openData(dataId));
+      return { kind, input, classNames, count: examples.length };
     },
     /** The document with its network's ends fitted to its data. */
     async fit(document: ExperimentDocument, dataId: string | null): Promise<ExperimentDocument> {

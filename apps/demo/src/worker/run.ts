@@ -1,28 +1,22 @@
-import {
-  type ArtifactStore,
-  type Backend,
-  type BackendInfo,
-  isTenonError,
-  prefixedStore,
-  readJson,
-  TenonError,
-  writeJson,
-} from '@tenon-ml/core';
+import { type Backend, type BackendInfo, writeJson } from '@tenon-ml/core';
 import { opfsStore } from '@tenon-ml/core/browser';
-import { documentExperiment } from '@tenon-ml/experiment';
+import { documentExperiment, documentOrigin } from '@tenon-ml/experiment';
 import {
   type AnyPlan,
   type EpochRecord,
   type RunEvent,
   type RunReport,
-  readReport,
   runExperiment,
   type Trainer,
 } from '@tenon-ml/train';
 import { createBackend } from './backends.js';
 import { plainError } from './calls.js';
 import { openData } from './data.js';
+import { holding, runLock } from './locks.js';
 import type { PlainError, RunOrigin, RunPosition, RunStatus, RunUpdate, StepPoint } from './protocol.js';
+import { learningRateOf } from './rates.js';
+import { readCurves, readOrigin } from './runs.js';
+import { createSpeed } from './speed.js';
 import { createGate, createTurns } from './turns.js';
 
 /** How often the page hears of a run, and how often one is saved that nobody pauses, in milliseconds. */
@@ -55,6 +49,7 @@ export interface RunHost {
   stop(): void;
   setRateFactor(factor: number): Promise<void>;
   inside(): RunInside | null;
+  origin(): RunOrigin | null;
 }
 
 export function createRunHost(): RunHost {
@@ -62,6 +57,7 @@ export function createRunHost(): RunHost {
   const turn = createTurns();
   const stopping = new AbortController();
   let inside: RunInside | null = null;
+  let origin: RunOrigin | null = null;
   let status: RunStatus = 'starting';
   let position: RunPosition = { step: 0, epoch: 0, epochs: 0, stepsPerEpoch: null };
   let steps: StepPoint[] = [];
@@ -87,7 +83,7 @@ export function createRunHost(): RunHost {
       position,
       steps,
       epochs,
-      speed: status === 'training' ? speed.read(time) : null,
+      speed: status === 'training' ? speed.read() : null,
       parameters,
       backend: info,
       memory: backend?.memory?.() ?? null,
@@ -145,13 +141,14 @@ export function createRunHost(): RunHost {
 
   return {
     inside: () => inside,
+    origin: () => origin,
     start: (id, given, listener) =>
-      holding(`tenon-run ${id}`, async () => {
+      holding(runLock(id), async () => {
         tell = listener;
         try {
           const store = await opfsStore(`runs/${id}`);
-          const origin = given ?? ((await readJson(store, 'studio.json')) as RunOrigin);
-          const past = given ? { steps: [], epochs: [] } : await readEvents(store);
+          origin = given ?? (await readOrigin(store));
+          const past = given ? { steps: [], epochs: [] } : await readCurves(store);
           const files = await openData(origin.dataId);
           backend = await createBackend(origin.backend);
           info = await backend.init();
@@ -159,9 +156,9 @@ export function createRunHost(): RunHost {
           const experiment = documentExperiment(origin.document, files);
           const events = runExperiment(rate.adjusting(experiment), {
             backend,
-            store: given ? writingFirst(store, origin) : store,
+            store,
             seed: origin.document.seed,
-            origin: { document: origin.document as never },
+            origin: documentOrigin(origin.document),
             resume: given === null,
             signal: stopping.signal,
             checkpointWanted: () => saveWanted || performance.now() - saved > SAVE_EVERY,
@@ -172,6 +169,8 @@ export function createRunHost(): RunHost {
           // The curves of what came before the checkpoint: what came after it is done again.
           const first = await turn(() => events.next());
           if (!first.done) note(first.value);
+          // Beside the run's own file, which is there since its first event.
+          if (given) await writeJson(store, 'studio.json', { dataId: given.dataId, backend: given.backend, created: given.created });
           steps = past.steps.filter(({ step }) => step <= position.step);
           epochs = past.epochs.filter(({ epoch }) => epoch < position.epoch);
           send(true);

@@ -53,7 +53,7 @@ export interface SubjectHost {
   text(request: TextRequest, onCharacter: (character: string) => Promise<void> | void): Promise<void>;
   stopText(): void;
   /** A zip of the run as it stands, for the command line and for this page. */
-  bundle(id: string, withData: boolean): Promise<Uint8Array<ArrayBuffer>>;
+  bundle(id: string, dataId: string | null, withData: boolean): Promise<Uint8Array<ArrayBuffer>>;
 }
 
 export function createSubjectHost(host: RunHost): SubjectHost {
@@ -129,16 +129,15 @@ export function createSubjectHost(host: RunHost): SubjectHost {
       }
     },
     stopText: () => writing?.abort(),
-    async bundle(id, withData) {
+    async bundle(id, dataId, withData) {
       const store = await opfsStore(`runs/${id}`);
       const out = memoryStore();
       const copied = (await store.list()).filter((path) => !path.startsWith('checkpoints/'));
       for (const path of copied) await out.write(path, await store.read(path));
       const inside = host.inside();
       if (inside) await saveModel(out, await inside.turn(() => inside.trainer.artifact(inside.plan.card)));
-      const origin = host.origin();
-      const data = withData && origin ? await openData(origin.dataId) : undefined;
-      for (const path of (await data?.list()) ?? []) await out.write(`data/${path}`, await data!.read(path));
+      const data = withData ? await openData(dataId) : undefined;
+      if (data) for (const path of await data.list()) await out.write(`data/${path}`, await data.read(path));
       return (await toZip(out)) as Uint8Array<ArrayBuffer>;
     },
   };
