@@ -93,6 +93,11 @@ export interface CheckpointOptions {
   readonly store: ArtifactStore;
   /** After so many steps as well as after every epoch. */
   readonly everySteps?: number;
+  /**
+   * Asked after every step: whether to write one now, as before a pause, or once a minute. When it is written doesn't
+   * change the run.
+   */
+  readonly wanted?: () => boolean;
   /** How many are kept; 2 by default. */
   readonly keep?: number;
   /** Stored with each checkpoint, and handed to `onResume`: the length of a log, say. */

@@ -63,6 +63,8 @@ export interface RunExperimentOptions {
   readonly signal?: AbortSignal;
   /** Goes on where the run in the store stopped; options, seed and data are the run's own. */
   readonly resume?: boolean;
+  /** Asked after every step: whether to write a checkpoint now, besides those of the plan. */
+  readonly checkpointWanted?: () => boolean;
   /** Is told what takes long while the experiment sets itself up. */
   readonly note?: (text: string) => void;
 }
@@ -123,6 +125,7 @@ export async function* runExperiment(
       checkpoints: {
         store,
         everySteps: plan.checkpointEverySteps,
+        wanted: given.checkpointWanted,
         note: async () => ({ eventsLength: await log.length() }),
         onResume: async (note) => {
           truncated = true;

@@ -174,7 +174,7 @@ export class Session implements Trainer {
         }
         const seen = await this.step(network, next.value, iterator.state());
         yield { type: 'step', step: this.position.step, epoch, ...seen };
-        if (checkpoints?.everySteps && this.position.step % checkpoints.everySteps === 0) {
+        if (checkpoints && isDue(checkpoints, this.position.step)) {
           yield await this.saveCheckpoint(network, checkpoints);
         }
         await breathe();
@@ -382,6 +382,10 @@ export class Session implements Trainer {
     await onResume?.(stored.note);
     return true;
   }
+}
+
+function isDue({ everySteps, wanted }: CheckpointOptions, step: number): boolean {
+  return (everySteps !== undefined && step % everySteps === 0) || wanted?.() === true;
 }
 
 function freshPosition(metrics: readonly Metric[]): Position {

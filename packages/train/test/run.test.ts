@@ -218,3 +218,24 @@ describe('run.json', () => {
     await expect(run(store, { resume: true })).rejects.toThrow("There is no option 'gone'.");
   });
 });
+
+test('a checkpoint is written where somebody wants one, and the run that goes on from it is the same', async () => {
+  const store = memoryStore();
+  let step = 0;
+  for await (const event of runExperiment(experiment, {
+    backend,
+    store,
+    seed: 5,
+    options: { everySteps: 1000 },
+    checkpointWanted: () => step === 5,
+  })) {
+    if (event.type === 'step') step = event.step;
+    // As one who pauses there, and never comes back.
+    if (event.type === 'checkpoint') break;
+  }
+  expect(await listCheckpoints(store)).toEqual(['checkpoints/step-000000005.safetensors']);
+  await run(store, { resume: true });
+  const [there, expected] = [await files(store), await wholeFiles()];
+  for (const name of ['events.jsonl', 'model.json', 'weights.safetensors', 'report'] as const)
+    expect(there[name]).toEqual(expected[name]);
+});
