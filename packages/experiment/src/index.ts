@@ -4,6 +4,7 @@ export * from './experiment.js';
 export * from './fit_network.js';
 export * from './inspect_network.js';
 export * from './layer_catalog.js';
+export * from './learning_rate.js';
 export * from './load_data.js';
 export * from './presets.js';
 export * from './read_document.js';

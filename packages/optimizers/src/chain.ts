@@ -105,6 +105,63 @@ export function chain(...parts: readonly (AnyTransform | { readonly transform: A
   return optimizer(Object.freeze(transform));
 }
 
+/**
+ * The optimizer with its learning rate multiplied by `factor(step)`, on the host: whatever the schedule says, times the
+ * factor. In a chain all rates among the parts are. For a rate that is changed by hand while a training runs.
+ *
+ * Its spec and state are those of the optimizer that was given, so that checkpoints stay valid: whoever resumes gives
+ * the same factors for the same steps, and the run is the same, bit for bit. With a factor of 1 it is the same optimizer.
+ *
+ * Throws `INVALID_ARGUMENT` for an optimizer without a scalar `learningRate`, and, at the step where it comes, for a
+ * factor that is no finite number of at least 0.
+ */
+export function adjustLearningRate(
+  { transform }: { readonly transform: AnyTransform },
+  factor: (step: number) => number,
+): Optimizer {
+  const names = Object.keys(transform.scalars(0));
+  if (names.some(isLearningRate)) return optimizer(adjusted(transform, factor));
+  throw new TenonError({
+    code: 'INVALID_ARGUMENT',
+    where: 'adjustLearningRate',
+    expected: "an optimizer with a scalar 'learningRate'",
+    got: names.length === 0 ? 'one without scalars' : `one with ${names.join(', ')}`,
+    hint: 'Make it with scaleByLearningRate.',
+  });
+}
+
+function adjusted(transform: AnyTransform, factor: (step: number) => number): AnyTransform {
+  const parts = partsOf(transform);
+  // A chain stays one of its parts, which chaining it further counts on.
+  if (parts[0] !== transform) return chain(...parts.map((part) => adjusted(part, factor))).transform;
+  return Object.freeze<AnyTransform>({
+    spec: transform.spec,
+    init: (params) => transform.init(params),
+    scalars: (step) =>
+      Object.fromEntries(
+        Object.entries(transform.scalars(step)).map(([name, value]) => [
+          name,
+          isLearningRate(name) ? value * checkFactor(factor(step), step) : value,
+        ]),
+      ),
+    update: (updates, state, params, scalars) => transform.update(updates, state, params, scalars),
+  });
+}
+
+function isLearningRate(name: string): boolean {
+  return name === 'learningRate' || name.endsWith(`${SEPARATOR}learningRate`);
+}
+
+function checkFactor(factor: number, step: number): number {
+  if (Number.isFinite(factor) && factor >= 0) return factor;
+  throw new TenonError({
+    code: 'INVALID_ARGUMENT',
+    where: `adjustLearningRate, step ${step}`,
+    expected: 'a finite factor of at least 0',
+    got: String(factor),
+  });
+}
+
 function partsOf(transform: AnyTransform): readonly AnyTransform[] {
   return transform.spec.transform === 'chain' && 'parts' in transform
     ? (transform as ChainTransform).parts

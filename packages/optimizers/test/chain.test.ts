@@ -19,6 +19,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import {
   adam,
   addDecayedWeights,
+  adjustLearningRate,
   applyUpdates,
   chain,
   clipByGlobalNorm,
@@ -314,4 +315,56 @@ test('a transform of a typed state is a part, and an optimizer', () => {
   };
   expect(Object.keys(optimizer(typed).scalars(0))).toEqual(['learningRate']);
   expect(Object.keys(chain(typed).scalars(0))).toEqual(['scaleByLearningRate_1/learningRate']);
+});
+
+describe('adjustLearningRate', () => {
+  const factor = (step: number) => (step < 2 ? 1 : 0.25);
+  const scheduled = () =>
+    sgd({ learningRate: stepDecay({ initial: 1, every: 2, factor: 0.5 }), momentum: 0.9 });
+
+  test('multiplies the rate of a step and nothing else, also in chains, and of chains of chains', () => {
+    expect([0, 1, 2, 4].map((step) => adjustLearningRate(scheduled(), factor).scalars(step))).toEqual(
+      [1, 1, 0.125, 0.0625].map((learningRate) => ({ learningRate })),
+    );
+    const clipped = chain(clipByGlobalNorm(1), adam({ learningRate: 0.1 }));
+    const { 'adam_1/learningRate': rate, ...others } = adjustLearningRate(clipped, factor).scalars(3);
+    const { 'adam_1/learningRate': plain, ...same } = clipped.scalars(3);
+    expect([rate, others]).toEqual([plain * 0.25, same]);
+    const outer = chain(plus(1), adjustLearningRate(clipped, factor));
+    expect(Object.keys(outer.scalars(3))).toEqual(Object.keys(chain(plus(1), clipped).scalars(3)));
+    expect(outer.scalars(3)['adam_1/learningRate']).toBe(plain * 0.25);
+  });
+
+  test('keeps the spec and the state, and at a factor of 1 every bit', async () => {
+    const clipped = chain(clipByGlobalNorm(1), scheduled());
+    const steps = Array.from({ length: 4 }, () => grads);
+    const run = (f: (step: number) => number) => runUpdates(adjustLearningRate(clipped, f), params, steps);
+    expect(adjustLearningRate(clipped, factor).transform.spec).toEqual(clipped.transform.spec);
+    const [plain, ones, changed] = [
+      await runUpdates(clipped, params, steps),
+      await run(() => 1),
+      await run(factor),
+    ];
+    expect(ones).toEqual(plain);
+    expect(changed).not.toEqual(plain);
+    // The velocity sums up gradients, whatever the rate is.
+    expect(changed.state).toEqual(plain.state);
+    const twice = await runUpdates(sgd({ learningRate: 0.5 }), params, steps);
+    expect(
+      await runUpdates(
+        adjustLearningRate(sgd({ learningRate: 1 }), () => 0.5),
+        params,
+        steps,
+      ),
+    ).toEqual(twice);
+  });
+
+  test('refuses factors that are none, and optimizers without a rate', () => {
+    for (const wrong of [-1, Number.NaN, Number.POSITIVE_INFINITY]) {
+      expect(() => adjustLearningRate(scheduled(), () => wrong).scalars(7)).toThrow(
+        `adjustLearningRate, step 7: expected a finite factor of at least 0, got ${wrong}.`,
+      );
+    }
+    expect(() => adjustLearningRate(chain(plus(1)), factor)).toThrow('got one with plus_1/value');
+  });
 });

@@ -18,7 +18,7 @@ import {
   resolveOptions,
   type SetupContext,
 } from './experiment.js';
-import type { FitResult } from './options.js';
+import type { FitResult, Trainer } from './options.js';
 import { startTrainer } from './trainer.js';
 
 /** What a run was started with: enough to set it up again. `run.json`. */
@@ -67,6 +67,16 @@ export interface RunExperimentOptions {
   readonly checkpointWanted?: () => boolean;
   /** Is told what takes long while the experiment sets itself up. */
   readonly note?: (text: string) => void;
+  /**
+   * Changes the plan before it is run: wraps the optimizer (`adjustLearningRate`), keeps a dataset to look at. What makes
+   * the run another one, model, specs, data, is the experiment's; a resume needs the same changes to be the same run.
+   */
+  readonly adjust?: (plan: AnyPlan) => AnyPlan;
+  /**
+   * Is given the trainer and the plan before the first event. Between two events `evaluate`, `predict` and `artifact` are
+   * free to be called, and change nothing in the run; it is the run that moves the trainer on and disposes of it.
+   */
+  readonly onTrainer?: (trainer: Trainer, plan: AnyPlan) => void;
 }
 
 const runPath = 'run.json';
@@ -83,7 +93,7 @@ const formatVersion = 1;
  */
 export async function* runExperiment(
   experiment: Experiment,
-  { backend, store, signal, resume = false, ...given }: RunExperimentOptions,
+  { backend, store, signal, resume = false, adjust, onTrainer, ...given }: RunExperimentOptions,
 ): AsyncGenerator<RunEvent, void, undefined> {
   const started = performance.now();
   if (!resume && (await holds(store, runPath))) {
@@ -107,10 +117,12 @@ export async function* runExperiment(
         data: given.data,
       };
   const info = await backend.init();
-  const plan = await setUpRun(experiment, description, { signal, note: given.note });
+  const own = await setUpRun(experiment, description, { signal, note: given.note });
+  const plan = adjust ? adjust(own) : own;
   const trainer = await startTrainer({ ...plan, seed: description.seed, backend });
   const log = createEventLog(store, eventsPath);
   try {
+    onTrainer?.(trainer, plan);
     let truncated = false;
     let end: Extract<TrainEvent, { type: 'end' }> | undefined;
     let lastFlush = performance.now();

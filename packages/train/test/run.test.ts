@@ -1,7 +1,16 @@
-import { type ArtifactStore, hasModel, memoryStore, readJson, tensorCount, writeJson } from '@tenon-ml/core';
+import {
+  type ArtifactStore,
+  hasModel,
+  memoryStore,
+  readJson,
+  tensorCount,
+  writeJson,
+  zeros,
+} from '@tenon-ml/core';
 import { sgd } from '@tenon-ml/optimizers';
 import { describe, expect, test } from 'vitest';
 import {
+  type AnyPlan,
   defineExperiment,
   listCheckpoints,
   type RunEvent,
@@ -10,6 +19,7 @@ import {
   readReport,
   readRun,
   runExperiment,
+  type Trainer,
 } from '../src/index.js';
 import { backend, contents, parts, points, shuffledBatches } from './support.js';
 
@@ -180,6 +190,42 @@ describe('a folder', () => {
     const before = await contents(store);
     await expect(run(store)).rejects.toThrow(/there is a run in this store already/);
     expect(await contents(store)).toEqual(before);
+  });
+});
+
+describe('between two events', () => {
+  test('evaluating, predicting and reading the weights change nothing in the run', async () => {
+    const store = memoryStore();
+    let trainer: Trainer | undefined;
+    let plan: AnyPlan | undefined;
+    const onTrainer = (given: Trainer, of: AnyPlan): void => {
+      trainer = given;
+      plan = of;
+    };
+    const seen: number[] = [];
+    const before = tensorCount();
+    for await (const event of runExperiment(experiment, { backend, store, seed: 5, onTrainer })) {
+      if (event.type !== 'step' && event.type !== 'start' && event.type !== 'epoch') continue;
+      if (!trainer || !plan?.validation) throw new Error('The trainer comes before the first event.');
+      const { loss } = await trainer.evaluate(plan.validation);
+      seen.push(loss);
+      await trainer.predict(zeros([3, 4]));
+      await trainer.artifact();
+    }
+    expect(tensorCount()).toBe(before);
+    expect(new Set(seen).size).toBeGreaterThan(15);
+    expect(await files(store)).toEqual(await wholeFiles());
+  });
+
+  test('the plan is what `adjust` makes of it, in a resume too', async () => {
+    const adjust = (plan: AnyPlan): AnyPlan => ({ ...plan, checkpointEverySteps: 3, test: undefined });
+    const store = memoryStore();
+    const paths = (events: RunEvent[]) =>
+      events.flatMap((event) => (event.type === 'checkpoint' ? [event.step] : []));
+    expect(paths(await run(store, { adjust, stop: 7 }))).toEqual([3, 6]);
+    const events = await run(store, { adjust, resume: true });
+    expect(paths(events).slice(0, 3)).toEqual([7, 9, 12]);
+    expect(await readReport(store)).not.toHaveProperty('test');
   });
 });
 
