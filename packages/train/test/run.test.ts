@@ -281,7 +281,7 @@ test('a checkpoint is written where somebody wants one, and the run that goes on
   }
   expect(await listCheckpoints(store)).toEqual(['checkpoints/step-000000005.safetensors']);
   await run(store, { resume: true });
-  const [there, expected] = [await files(store), await wholeFiles()];
-  for (const name of ['events.jsonl', 'model.json', 'weights.safetensors', 'report'] as const)
-    expect(there[name]).toEqual(expected[name]);
+  const chosen = (of: Awaited<ReturnType<typeof files>>) =>
+    Object.entries(of).filter(([name]) => !/^checkpoints|^run.json/.test(name));
+  expect(chosen(await files(store))).toEqual(chosen(await wholeFiles()));
 });

@@ -46,7 +46,8 @@ export const errors = inBoth({
       OUT_OF_MEMORY: '内存不足。请尝试更小的批次或更小的网络。',
       BACKEND_UNAVAILABLE: '此浏览器无法这样计算。请改用处理器（wasm）。',
       BACKEND_FAILED: '图形处理器拒绝了这项工作。可以从最近的检查点继续。',
-      DEVICE_LOST: '与图形处理器的连接已断开（驱动重启或电脑休眠）。只有最近检查点之后的几步需要重算：请继续训练。',
+      DEVICE_LOST:
+        '与图形处理器的连接已断开（驱动重启或电脑休眠）。只有最近检查点之后的几步需要重算：请继续训练。',
       UNKNOWN_NAME: '有一个工作室不认识的名称。',
       SAFETENSORS_INVALID: '权重文件已损坏。',
       ARTIFACT_INVALID: '保存的模型已损坏或不完整。',
@@ -54,7 +55,8 @@ export const errors = inBoth({
       CHECKPOINT_INVALID: '检查点属于另一个实验，或者已损坏。',
       NOT_FOUND: '缺少所需的内容。',
       PERMISSION_DENIED: '浏览器不允许这样做。',
-      STORAGE_FULL: '浏览器分配给此页面的存储空间已满。请删除不再需要的训练或数据，然后继续：已保存的内容不会丢失。',
+      STORAGE_FULL:
+        '浏览器分配给此页面的存储空间已满。请删除不再需要的训练或数据，然后继续：已保存的内容不会丢失。',
       STORAGE_FAILED: '浏览器无法保存文件。',
       DATA_INVALID: '文件的内容不符合预期。',
       USAGE: '现在无法这样做。',

@@ -3,14 +3,16 @@ import { inBoth } from './texts.js';
 export const takeHome = inBoth({
   en: {
     title: 'Take home',
-    intro: 'The trained model is yours: as a file for the command line and for your programs, or as a link to repeat it.',
+    intro:
+      'The trained model is yours: as a file for the command line and for your programs, or as a link to repeat it.',
     model: 'The model',
     download: 'Download the model',
     downloadNote: 'A zip with the model, its figures and the experiment. On a computer with Node:',
     withData: 'Put the data in, so that it can be evaluated elsewhere',
     size: (size: string) => `${size} so far`,
     open: 'Open a model',
-    openNote: 'A zip from here, or the files of a run of the command line (model.json and weights.safetensors).',
+    openNote:
+      'A zip from here, or the files of a run of the command line (model.json and weights.safetensors).',
     chooseFiles: 'Choose files',
     chooseFolder: 'Choose a folder',
     opened: (name: string) => `Opened: ${name}. It answers in “Understanding”.`,

@@ -77,7 +77,8 @@ export const training = inBoth({
     anotherExample: 'Another example',
     gradientsNote: 'How the gradients of one batch are spread, for every array of parameters.',
     gradientOf: (path: string, low: string, high: string) => `${path}: from ${low} to ${high}`,
-    confusionNote: 'Rows are the true classes, columns what the network says; of the validation data, after the last epoch.',
+    confusionNote:
+      'Rows are the true classes, columns what the network says; of the validation data, after the last epoch.',
     noConfusion: 'It appears after the first epoch, for data with classes.',
     worstNote: 'The validation examples with the largest loss.',
     worstItem: (label: string, predicted: string) => `is ${label}, taken for ${predicted}`,

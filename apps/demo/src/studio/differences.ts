@@ -11,9 +11,13 @@ export interface Difference {
 export function differences(here: unknown, there: unknown, path = ''): Difference[] {
   if (isObject(here) && isObject(there)) {
     const names = [...new Set([...Object.keys(here), ...Object.keys(there)])];
-    return names.flatMap((name) => differences(here[name], there[name], path === '' ? name : `${path}.${name}`));
+    return names.flatMap((name) =>
+      differences(here[name], there[name], path === '' ? name : `${path}.${name}`),
+    );
   }
-  return JSON.stringify(here) === JSON.stringify(there) ? [] : [{ path, here: show(here), there: show(there) }];
+  return JSON.stringify(here) === JSON.stringify(there)
+    ? []
+    : [{ path, here: show(here), there: show(there) }];
 }
 
 function isObject(value: unknown): value is { readonly [name: string]: unknown } {

@@ -2,7 +2,14 @@ import type { BackendInfo, BackendMemory } from '@tenon-ml/core';
 import type { RunReport } from '@tenon-ml/train';
 import { proxy } from 'comlink';
 import { WorkerError } from '../worker/calls.js';
-import type { PlainError, RunOrigin, RunPosition, RunStatus, RunUpdate, StoredRun } from '../worker/protocol.js';
+import type {
+  PlainError,
+  RunOrigin,
+  RunPosition,
+  RunStatus,
+  RunUpdate,
+  StoredRun,
+} from '../worker/protocol.js';
 import { addSteps, type Curves, emptyCurves } from './curves.js';
 import { type OpenWorker, openWorker } from './workers.js';
 
@@ -65,7 +72,11 @@ export class RunView {
     if (resume) this.clearCurves();
     // Resolves when the run is over; what happens meanwhile is told by updates.
     worker.api.run
-      .start(this.id, resume ? null : this.origin, proxy((update: RunUpdate) => this.take(update)))
+      .start(
+        this.id,
+        resume ? null : this.origin,
+        proxy((update: RunUpdate) => this.take(update)),
+      )
       .catch((error: unknown) => {
         this.status = 'paused';
         this.worker = null;
@@ -109,7 +120,11 @@ export class RunView {
     addSteps(this.curves, curves.steps);
     this.curves.epochs = curves.epochs;
     const last = curves.steps.at(-1)?.step ?? 0;
-    this.position = { ...this.position, step: Math.max(this.position.step, last), epoch: curves.epochs.length };
+    this.position = {
+      ...this.position,
+      step: Math.max(this.position.step, last),
+      epoch: curves.epochs.length,
+    };
     this.version++;
   }
 
@@ -125,7 +140,8 @@ export class RunView {
     this.rateFactor = update.rateFactor;
     this.report = update.report;
     this.version++;
-    if (update.error && update.error.message !== this.error?.message) this.onError(new WorkerError(update.error));
+    if (update.error && update.error.message !== this.error?.message)
+      this.onError(new WorkerError(update.error));
     this.error = update.error;
   }
 

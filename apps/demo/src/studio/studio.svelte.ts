@@ -3,7 +3,7 @@ import type { DataSpec, ExperimentDocument, Preset, TrainingSpec } from '@tenon-
 import { LanguageChoice, recall, remember } from '../i18n/language.svelte.js';
 import type { NetworkTable } from '../worker/desk.js';
 import type { BackendName, StoredRun } from '../worker/protocol.js';
-import { DataView } from './data_view.svelte.js';
+import { DataState } from './data_state.svelte.js';
 import { Messages } from './messages.svelte.js';
 import { ModelView } from './model_view.svelte.js';
 import { RunView } from './run_view.svelte.js';
@@ -26,7 +26,7 @@ export class Studio {
   readonly language = new LanguageChoice();
   readonly theme = new ThemeChoice();
   readonly messages = new Messages();
-  readonly data = new DataView(this);
+  readonly data = new DataState(this);
   readonly model = new ModelView(this);
   section = $state<Section>('data');
   presets = $state.raw<readonly Preset[]>([]);
@@ -218,7 +218,8 @@ export class Studio {
 
   private keep(): void {
     const { document, dataId, backend, run } = this;
-    if (document) remember(kept, JSON.stringify({ document, dataId, backend, run: run?.id ?? null } satisfies Kept));
+    if (document)
+      remember(kept, JSON.stringify({ document, dataId, backend, run: run?.id ?? null } satisfies Kept));
   }
 
   private async findWebgpu(): Promise<void> {

@@ -11,7 +11,10 @@ export interface OpenWorker {
 keepErrorCodes();
 
 export function openWorker(): OpenWorker {
-  const worker = new Worker(new URL('../worker/worker.ts', import.meta.url), { type: 'module', name: 'studio' });
+  const worker = new Worker(new URL('../worker/worker.ts', import.meta.url), {
+    type: 'module',
+    name: 'studio',
+  });
   return {
     // comlink's types don't know that a part of what is exposed is called there too.
     api: wrap(worker) as unknown as OpenWorker['api'],

@@ -34,8 +34,8 @@ export interface NetworkTable {
   readonly rows: readonly NetworkRow[];
   readonly params: number;
   readonly multiplyAdds: number | null;
-  /** Whether it can be built. */
-  readonly sound: boolean;
+  /** What keeps it from being built. */
+  readonly error: PlainError | null;
 }
 
 /** What the page shows of data before anything is trained on it. */
@@ -71,7 +71,10 @@ export function createDesk() {
     },
     /** The document with its network's ends fitted to its data. */
     async fit(document: ExperimentDocument, dataId: string | null): Promise<ExperimentDocument> {
-      const { input, outputs, vocabulary, task } = await loadDocumentData(document.data, await openData(dataId));
+      const { input, outputs, vocabulary, task } = await loadDocumentData(
+        document.data,
+        await openData(dataId),
+      );
       const ends =
         task === 'text' && vocabulary
           ? { vocabulary: vocabulary.names.length }
@@ -91,4 +94,3 @@ export function createDesk() {
     storage: storageEstimate,
   };
 }
-

@@ -30,14 +30,13 @@ export function filtersOf({ artifact }: Subject): LayerPictures[] {
   const [path, { shape, data }] = found;
   const [height, width, channels, filters] = shape;
   const kernel = (filter: number, channel: number): Float32Array =>
-    Float32Array.from({ length: height * width }, (_, i) => Number(data[(i * channels + channel) * filters + filter]));
+    Float32Array.from({ length: height * width }, (_, i) =>
+      Number(data[(i * channels + channel) * filters + filter]),
+    );
   const count = Math.min(filters, 64);
   const pictures = Array.from({ length: count }, (_, f) => {
     if (channels !== 3) return signedPicture(kernel(f, 0), width, height);
-    const values = Float32Array.from(
-      { length: height * width * 3 },
-      (_, i) => Number(data[i * filters + f]),
-    );
+    const values = Float32Array.from({ length: height * width * 3 }, (_, i) => Number(data[i * filters + f]));
     const most = values.reduce((max, value) => Math.max(max, Math.abs(value)), 0) || 1;
     return pictureOf({ dtype: 'float32', shape: [height, width, 3], data: values }, [-most, most]);
   });
@@ -79,7 +78,11 @@ function layerPictures(path: string, { shape, data }: NdArray): LayerPictures {
 }
 
 /** The spread of the gradients of a batch of held examples, for every array of parameters. */
-export async function gradientsOf(subject: Subject, loss: Loss, batchSize: number): Promise<GradientSpread[]> {
+export async function gradientsOf(
+  subject: Subject,
+  loss: Loss,
+  batchSize: number,
+): Promise<GradientSpread[]> {
   if (!subject.parts) return [];
   const [batch] = await subject.parts.train.batch(batchSize).take(1).toArray();
   const gradients = await subject.explainer.gradients(batch, loss);
@@ -128,7 +131,9 @@ export async function answerOf(subject: Subject, input: SubjectInput): Promise<A
   const values = Array.from(output.data as Float32Array);
   if (artifact.outputActivation === null) return { seen, scores: [], outputs: values, predicted: 0 };
   const probabilities =
-    artifact.outputActivation === 'softmax' ? softmax(values) : values.map((value) => 1 / (1 + Math.exp(-value)));
+    artifact.outputActivation === 'softmax'
+      ? softmax(values)
+      : values.map((value) => 1 / (1 + Math.exp(-value)));
   const names = artifact.classNames ?? [];
   return {
     seen,
@@ -142,7 +147,11 @@ export async function answerOf(subject: Subject, input: SubjectInput): Promise<A
 export async function heatOf(
   subject: Subject,
   input: SubjectInput,
-  { method, target, path }: { readonly method: 'saliency' | 'gradCam'; readonly target: number; readonly path?: string },
+  {
+    method,
+    target,
+    path,
+  }: { readonly method: 'saliency' | 'gradCam'; readonly target: number; readonly path?: string },
 ): Promise<Picture> {
   const raw = await rawInput(subject, input);
   if (method === 'gradCam') {
@@ -181,7 +190,11 @@ export async function featuresOf(subject: Subject): Promise<Features | null> {
     data.set(part.data as Float32Array, at);
     at += part.data.length;
   }
-  return { step: subject.step, examples, features: { dtype: 'float32', shape: [examples.length, width], data } };
+  return {
+    step: subject.step,
+    examples,
+    features: { dtype: 'float32', shape: [examples.length, width], data },
+  };
 }
 
 /** The training examples that the network finds most like an input. */
@@ -266,7 +279,11 @@ function seenPicture(subject: Subject, batch: NdArray): Picture {
 
 function rowOf({ dtype, shape, data }: NdArray, index: number): NdArray {
   const size = data.length / shape[0];
-  return { dtype, shape: [1, ...shape.slice(1)], data: data.subarray(index * size, (index + 1) * size) } as NdArray;
+  return {
+    dtype,
+    shape: [1, ...shape.slice(1)],
+    data: data.subarray(index * size, (index + 1) * size),
+  } as NdArray;
 }
 
 function softmax(logits: ArrayLike<number>): number[] {

@@ -1,6 +1,11 @@
 import { type Backend, type BackendInfo, writeJson } from '@tenon-ml/core';
 import { opfsStore } from '@tenon-ml/core/browser';
-import { documentExperiment, documentOrigin } from '@tenon-ml/experiment';
+import {
+  documentExperiment,
+  documentOrigin,
+  type LearningRateControl,
+  learningRateControl,
+} from '@tenon-ml/experiment';
 import {
   type AnyPlan,
   type EpochRecord,
@@ -48,8 +53,11 @@ export interface RunHost {
   /** Ends the run after the step under way; it is saved, with its model as it stands. */
   stop(): void;
   setRateFactor(factor: number): Promise<void>;
+  /** While it runs or is paused. */
   inside(): RunInside | null;
   origin(): RunOrigin | null;
+  /** Once it has ended with a saved model: where that is, and the backend that is still there. */
+  saved(): { readonly id: string; readonly backend: Backend } | null;
 }
 
 export function createRunHost(): RunHost {
@@ -58,6 +66,7 @@ export function createRunHost(): RunHost {
   const stopping = new AbortController();
   let inside: RunInside | null = null;
   let origin: RunOrigin | null = null;
+  let runId = '';
   let status: RunStatus = 'starting';
   let position: RunPosition = { step: 0, epoch: 0, epochs: 0, stepsPerEpoch: null };
   let steps: StepPoint[] = [];
@@ -66,7 +75,7 @@ export function createRunHost(): RunHost {
   let info: BackendInfo | null = null;
   let report: RunReport | null = null;
   let error: PlainError | null = null;
-  let rate: LearningRate = fixedRate();
+  let rate: LearningRateControl | null = null;
   let backend: Backend | undefined;
   let tell: (update: RunUpdate) => void = () => {};
   let told = 0;
@@ -87,7 +96,7 @@ export function createRunHost(): RunHost {
       parameters,
       backend: info,
       memory: backend?.memory?.() ?? null,
-      rateFactor: rate.factor(),
+      rateFactor: rate?.factor(position.step) ?? 1,
       report,
       error,
     });
@@ -142,9 +151,11 @@ export function createRunHost(): RunHost {
   return {
     inside: () => inside,
     origin: () => origin,
+    saved: () => (report && backend ? { id: runId, backend } : null),
     start: (id, given, listener) =>
       holding(runLock(id), async () => {
         tell = listener;
+        runId = id;
         try {
           const store = await opfsStore(`runs/${id}`);
           origin = given ?? (await readOrigin(store));
@@ -152,14 +163,15 @@ export function createRunHost(): RunHost {
           const files = await openData(origin.dataId);
           backend = await createBackend(origin.backend);
           info = await backend.init();
-          rate = await learningRate(store);
+          rate = await learningRateControl(store);
           const experiment = documentExperiment(origin.document, files);
-          const events = runExperiment(rate.adjusting(experiment), {
+          const events = runExperiment(experiment, {
             backend,
             store,
             seed: origin.document.seed,
             origin: documentOrigin(origin.document),
             resume: given === null,
+            adjust: rate.adjust,
             signal: stopping.signal,
             checkpointWanted: () => saveWanted || performance.now() - saved > SAVE_EVERY,
             onTrainer: (trainer, plan) => {
@@ -170,14 +182,22 @@ export function createRunHost(): RunHost {
           const first = await turn(() => events.next());
           if (!first.done) note(first.value);
           // Beside the run's own file, which is there since its first event.
-          if (given) await writeJson(store, 'studio.json', { dataId: given.dataId, backend: given.backend, created: given.created });
+          if (given)
+            await writeJson(store, 'studio.json', {
+              dataId: given.dataId,
+              backend: given.backend,
+              created: given.created,
+            });
           steps = past.steps.filter(({ step }) => step <= position.step);
           epochs = past.epochs.filter(({ epoch }) => epoch < position.epoch);
           send(true);
           await drive(events);
+          // Its trainer is gone: whoever looks into it opens what was saved.
+          inside = null;
           send(true);
         } catch (cause) {
           status = 'failed';
+          inside = null;
           error = plainError(cause);
           send(true);
         }
@@ -203,7 +223,7 @@ export function createRunHost(): RunHost {
       gate.set(true);
     },
     async setRateFactor(factor) {
-      await turn(() => rate.change(position.step, factor));
+      await turn(() => rate?.set(factor));
       send(true);
     },
   };

@@ -2,8 +2,8 @@ import { type ArtifactStore, isTenonError, readJson, readText } from '@tenon-ml/
 import { listFolders, opfsStore, removeTree } from '@tenon-ml/core/browser';
 import { type EpochRecord, listCheckpoints, readReport, readRun, type TrainEvent } from '@tenon-ml/train';
 import { heldNames, holding, runLock } from './locks.js';
-import { learningRateOf } from './rates.js';
 import type { RunOrigin, StepPoint, StoredRun } from './protocol.js';
+import { learningRateOf } from './rates.js';
 
 /** The runs in the browser's storage, the newest first. What is damaged is left out: it can't be gone on with. */
 export async function listRuns(): Promise<StoredRun[]> {

@@ -19,7 +19,9 @@ export function createSpeed(now: () => number = () => performance.now()): Speed 
     },
     read() {
       const last = marks.at(-1);
-      const recent = marks.filter((mark, i) => last && (mark.time >= last.time - WINDOW || i >= marks.length - 2));
+      const recent = marks.filter(
+        (mark, i) => last && (mark.time >= last.time - WINDOW || i >= marks.length - 2),
+      );
       const span = last && recent.length > 1 ? (last.time - recent[0].time) / 1000 : 0;
       if (span <= 0) return null;
       // The first mark begins the span: its step lies before it.

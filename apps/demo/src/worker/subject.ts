@@ -14,10 +14,9 @@ import { type Dataset, type Example, isCharacters, transforms } from '@tenon-ml/
 import { type DocumentData, loadDocumentData, originDocument, splitDocumentData } from '@tenon-ml/experiment';
 import { type Explainer, openExplainer } from '@tenon-ml/explain';
 import { layers } from '@tenon-ml/layers/all';
-import { createBackend } from './backends.js';
 import { openData } from './data.js';
 import { digitOf, exampleOf } from './inputs.js';
-import type { BackendName, RunOrigin } from './protocol.js';
+import type { RunOrigin } from './protocol.js';
 import type { SubjectInfo, SubjectInput } from './protocol_subject.js';
 import type { RunInside } from './run.js';
 
@@ -68,10 +67,9 @@ const registry = createRegistry(layers, transforms);
 export async function subjectOfStore(
   store: ArtifactStore,
   files: ArtifactStore | undefined,
-  backendName: BackendName,
+  backend: Backend,
 ): Promise<Subject> {
   const artifact = await readModel(store, registry);
-  const backend = await createBackend(backendName);
   const explainer = await openExplainer(artifact, backend);
   const found = await dataOfStore(store, files);
   const turn = <T>(f: () => Promise<T> | T): Promise<T> => Promise.resolve(f());
@@ -164,6 +162,9 @@ export function batchOfOne({ dtype, shape, data }: NdArray): NdArray {
 export async function heldExample({ parts }: Subject, number: number): Promise<Example<NdArray, NdArray>> {
   if (!parts) throw new TenonError({ code: 'USAGE', message: "The model's data is not here." });
   const length = parts.held.length ?? 1;
-  const [example] = await parts.held.skip(((number % length) + length) % length).take(1).toArray();
+  const [example] = await parts.held
+    .skip(((number % length) + length) % length)
+    .take(1)
+    .toArray();
   return example;
 }

@@ -1,6 +1,7 @@
 import { type Loss, memoryStore, prefixedStore, saveModel, TenonError, toZip } from '@tenon-ml/core';
 import { opfsStore } from '@tenon-ml/core/browser';
 import { softmaxCrossEntropy } from '@tenon-ml/losses';
+import { createBackend } from './backends.js';
 import { openData } from './data.js';
 import {
   activationsOf,
@@ -59,15 +60,26 @@ export interface SubjectHost {
 export function createSubjectHost(host: RunHost): SubjectHost {
   let subject: Subject | null = null;
   let features: Features | null = null;
+  /** Whether the saved model of the run that ended here is the subject. */
+  let opened = false;
   let writing: AbortController | undefined;
   const own = createTurns();
+  const open = (next: Subject): void => {
+    subject?.explainer.dispose();
+    subject = next;
+    features = null;
+  };
 
   /** The subject as it is now, while no step is under way and nothing else looks into it. */
   const looking = <T>(f: (subject: Subject) => Promise<T> | T): Promise<T> =>
     own(async () => {
-      const inside = host.inside();
-      const origin = host.origin();
+      const [inside, origin, saved] = [host.inside(), host.origin(), host.saved()];
       if (!inside || !origin) {
+        if (saved && origin && !opened) {
+          const store = await opfsStore(`runs/${saved.id}`);
+          open(await subjectOfStore(store, await openData(origin.dataId), saved.backend));
+          opened = true;
+        }
         if (subject) return f(subject);
         throw new TenonError({ code: 'USAGE', message: 'There is no model here yet.' });
       }
@@ -92,15 +104,14 @@ export function createSubjectHost(host: RunHost): SubjectHost {
   return {
     async openRun(id, origin) {
       const store = await opfsStore(`runs/${id}`);
-      subject = await subjectOfStore(store, await openData(origin.dataId), origin.backend);
-      features = null;
+      const backend = await createBackend(origin.backend);
+      open(await subjectOfStore(store, await openData(origin.dataId), backend));
       return info();
     },
     async openFiles(files, backend) {
       const store = memoryStore(files, 'the opened files');
       const data = (await store.list('data/')).length > 0 ? prefixedStore(store, 'data/') : undefined;
-      subject = await subjectOfStore(store, data, backend);
-      features = null;
+      open(await subjectOfStore(store, data, await createBackend(backend)));
       return info();
     },
     info,

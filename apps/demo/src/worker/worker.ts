@@ -8,7 +8,7 @@ import { createSubjectHost } from './subject_host.js';
 keepErrorCodes();
 
 const host = createRunHost();
-const { inside: _, origin: __, ...run } = host;
+const { inside: _, origin: __, saved: ___, ...run } = host;
 const studioWorker = { desk: createDesk(), run, subject: createSubjectHost(host) };
 
 export type StudioWorker = typeof studioWorker;

@@ -2,7 +2,7 @@ import type { DataLook } from '../worker/desk.js';
 import type { Studio } from './studio.svelte.js';
 
 /** The data of the experiment, as the section "Data" shows it. */
-export class DataView {
+export class DataState {
   look = $state.raw<DataLook | null>(null);
   busy = $state(false);
   private readonly studio: Studio;
