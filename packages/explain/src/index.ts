@@ -1,1 +1,5 @@
-export { euclideanNorm } from './norms.js';
+export * from './explainer.js';
+export * from './histogram.js';
+export * from './nearest.js';
+export type { LayerOutput } from './outline.js';
+export type { ClassTarget } from './targets.js';

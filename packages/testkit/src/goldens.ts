@@ -51,12 +51,24 @@ export interface MetricGolden {
   readonly note?: string;
 }
 
+/** A case of explanations.safetensors: a network for images, or one attention. */
+export interface ExplanationGolden {
+  readonly classes?: number;
+  /** Of its two convolutions. */
+  readonly filters?: readonly [number, number];
+  /** Whether there is a batchNorm behind the first. */
+  readonly normalized?: boolean;
+  readonly heads?: number;
+  readonly causal?: boolean;
+}
+
 /** What a case says of itself, by family. */
 export interface GoldenFamilies {
   layers: LayerGolden;
   losses: LossGolden;
   optimizers: OptimizerGolden;
   metrics: MetricGolden;
+  explanations: ExplanationGolden;
 }
 
 /** One case: its description, and its tensors by the name within the case. */
