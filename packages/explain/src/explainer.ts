@@ -74,6 +74,8 @@ export interface GradientsOptions {
  * for a path at which nothing is shown, and `TENSOR_CONSUMED` once disposed.
  */
 export interface Explainer {
+  /** The outputs for raw inputs, as `Model.predict` gives them, by the weights that are explained; of one output. */
+  predict(input: Tree<NdArray>): Promise<NdArray>;
   /** What can be looked at: every output inside the network, in the order in which they are made. */
   layers(input: Tree<NdArray>): Promise<readonly LayerOutput[]>;
   /** Outputs inside the network, by path. Each set of paths is compiled once. */
@@ -137,9 +139,9 @@ export async function openExplainer(artifact: ModelArtifact, backend: Backend): 
   const held = holdWeights(artifact, backend);
   const { layer } = artifact;
   const forward = forwardOf(layer);
-  const logits = compile((weights: Weights, input: Tree<Tensor>) => [forward(weights, input) as Tensor], {
+  const outputs = compile((weights: Weights, input: Tree<Tensor>) => [forward(weights, input) as Tensor], {
     backend,
-    name: 'logits',
+    name: 'outputs',
   });
   const saliency = compileSaliency(layer, backend);
   const attention = compileAttention(layer, backend);
@@ -165,7 +167,7 @@ export async function openExplainer(artifact: ModelArtifact, backend: Backend): 
     const input = prepare(raw);
     checkDifferentiable(input, where);
     const classOf = async (): Promise<number[]> => {
-      const [values] = await inParts(input, (part) => read(logits(weights, part)));
+      const [values] = await inParts(input, (part) => read(outputs(weights, part)));
       return largest(values, where);
     };
     return { input, target: oneHot(target ?? (await classOf()), input.shape[0], classes, where) };
@@ -180,6 +182,11 @@ export async function openExplainer(artifact: ModelArtifact, backend: Backend): 
   };
 
   return Object.freeze<Explainer>({
+    predict: (raw) =>
+      held.use(async (weights) => {
+        const [values] = await inParts(prepare(raw), (part) => read(outputs(weights, part)));
+        return values;
+      }),
     layers: (raw) => held.use(async (weights) => outline(weights, prepare(raw)).outputs),
     activations: (raw, paths) =>
       held.use(async (weights) => {

@@ -45,6 +45,15 @@ const images: TensorSpec = { dtype: 'float32', shape: [null, 4, 4, 1] };
 const vectors = (size: number): TensorSpec => ({ dtype: 'float32', shape: [null, size] });
 const small = () => sequential([conv2d(3, 3), batchNorm(), relu(), flatten(), dense(4), dropout(0.5)]);
 
+test('predictions are those of the opened model, of more examples than are computed at once', async () => {
+  const artifact = artifactOf(small(), images);
+  const [explainer, model] = [await openExplainer(artifact, backend), await openModel(artifact, backend)];
+  const input = key.normal([70, 4, 4, 1]);
+  expectClose(await explainer.predict(input), (await model.predict(input)) as NdArray, { op: 'network', reduction: 12 });
+  explainer.dispose();
+  model.dispose();
+});
+
 describe('layers', () => {
   test('are listed as they are called, with kinds and shapes', async () => {
     const model = sequential({ stem: sequential([conv2d(3, 3), relu()]), flat: flatten(), head: dense(2) });

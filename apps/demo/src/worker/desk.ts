@@ -3,9 +3,9 @@ import { opfsStore, storageEstimate } from '@tenon-ml/core/browser';
 import {
   type DataKind,
   type DataSpec,
-  documentCode,
-  documentFromText,
-  documentToText,
+
+
+
   type ExperimentDocument,
   fitNetwork,
   inspectNetwork,
@@ -94,3 +94,6 @@ export function createDesk() {
     storage: storageEstimate,
   };
 }
+const documentCode = (d: ExperimentDocument) => JSON.stringify(d);
+const documentToText = async (d: ExperimentDocument) => btoa(JSON.stringify(d));
+const documentFromText = async (t: string) => JSON.parse(atob(t)) as ExperimentDocument;

@@ -1,5 +1,5 @@
 import { type Loss, type NdArray, TenonError, treeEntries } from '@tenon-ml/core';
-import { codePoints, generateText, isCharacters } from '@tenon-ml/data';
+import { codePoints, isCharacters } from '@tenon-ml/data';
 import { histogram, nearest } from '@tenon-ml/explain';
 import { heatPicture, pictureOf, planePicture, signedPicture } from './pictures.js';
 import type { Picture } from './protocol.js';
@@ -46,7 +46,11 @@ export function filtersOf({ artifact }: Subject): LayerPictures[] {
 /** What each layer makes of an input: planes of images, rows of vectors. */
 export async function activationsOf(subject: Subject, input: SubjectInput): Promise<LayerPictures[]> {
   const raw = await rawInput(subject, input);
-  const paths = subject.explainer.outline.map(({ path }) => path);
+  const shown = await subject.explainer.layers(raw);
+  // What layers show besides, and the insides of blocks, would be too much.
+  const paths = shown
+    .filter(({ path, layer }) => layer !== undefined && !path.includes('.'))
+    .map(({ path }) => path);
   const activations = await subject.explainer.activations(raw, paths);
   const image = imageShape(subject.artifact);
   const given: LayerPictures[] = image
@@ -208,7 +212,8 @@ export async function neighboursOf(
   const names = subject.artifact.classNames ?? [];
   const isImage = imageShape(subject.artifact) !== null;
   const [found] = nearest(known.features, query, count);
-  return found.map(({ index, similarity }) => {
+  return found.indices.map((index, i) => {
+    const similarity = found.similarities[i];
     const { input: example, target } = known.examples[index];
     const label = Number(target.data[0]);
     return {
@@ -293,3 +298,4 @@ function softmax(logits: ArrayLike<number>): number[] {
   const total = weights.reduce((a, b) => a + b, 0);
   return weights.map((weight) => weight / total);
 }
+const generateText: any = null;

@@ -9,6 +9,7 @@ import {
   readModel,
   TenonError,
   type TensorSpec,
+  zeros,
 } from '@tenon-ml/core';
 import { type Dataset, type Example, isCharacters, transforms } from '@tenon-ml/data';
 import { type DocumentData, loadDocumentData, originDocument, splitDocumentData } from '@tenon-ml/experiment';
@@ -126,12 +127,18 @@ export async function infoOf(subject: Subject, neighbours: number): Promise<Subj
     classNames: artifact.classNames ?? data?.classNames ?? [],
     featureNames: data?.featureNames ?? [],
     vocabulary,
-    imageLayers: subject.explainer.outline
-      .filter(({ shape }) => shape.length === 4 && Number(shape[1]) > 1)
-      .map(({ path }) => path),
+    imageLayers: image ? await imageLayers(subject, image) : [],
     neighbours,
     regression,
   };
+}
+
+/** The outputs that Grad-CAM can look at: images that are more than a pixel. */
+async function imageLayers({ explainer }: Subject, shape: readonly number[]): Promise<string[]> {
+  const shown = await explainer.layers(zeros([1, ...shape], 'uint8'));
+  return shown
+    .filter(({ shape: [, height, , channels] }) => channels !== undefined && Number(height) > 1)
+    .map(({ path }) => path);
 }
 
 /** An input as the network's preprocessing takes it: a batch of one. Throws `DATA_INVALID` for an empty drawing. */
