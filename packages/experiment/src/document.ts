@@ -40,7 +40,12 @@ export type DataSpec =
   /** A safetensors file with `input` [examples, …] (uint8 or float32) and `target` int32 [examples]: pictures of one's own. */
   | { readonly source: 'arrays'; readonly file: string; readonly classNames: readonly string[] }
   /** A text, for a model that says which character comes next. An epoch is `stepsPerEpoch` batches of random windows. */
-  | { readonly source: 'text'; readonly file: string; readonly context: number; readonly stepsPerEpoch: number };
+  | {
+      readonly source: 'text';
+      readonly file: string;
+      readonly context: number;
+      readonly stepsPerEpoch: number;
+    };
 
 export interface AugmentationSpec {
   /** Mirrors left to right with probability ½. */

@@ -1,1 +1,2 @@
-export { euclideanNorm } from './norms.js';
+export * from './document.js';
+export * from './norms.js';
