@@ -109,7 +109,7 @@ export function createRunHost(): RunHost {
       const { step, epoch, epochs: total, stepsPerEpoch } = event;
       position = { step, epoch, epochs: total, stepsPerEpoch };
       parameters = event.parameters;
-      status = gate.open ? 'training' : 'pausing';
+      if (status === 'starting') status = 'training';
     } else if (event.type === 'step') {
       position = { ...position, step: event.step, epoch: event.epoch };
       steps.push({ step: event.step, loss: event.loss, learningRate: learningRateOf(event.scalars) });
