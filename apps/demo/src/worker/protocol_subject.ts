@@ -11,6 +11,8 @@ export interface SubjectInfo {
   readonly drawn: boolean;
   readonly classNames: readonly string[];
   readonly featureNames: readonly string[];
+  /** How many numbers an example of a table has; 0 for other kinds. */
+  readonly features: number;
   readonly vocabulary: number;
   /** Paths that Grad-CAM can look at, and those of activations. */
   readonly imageLayers: readonly string[];

@@ -126,6 +126,7 @@ export async function infoOf(subject: Subject, neighbours: number): Promise<Subj
     drawn: isDigits(artifact),
     classNames: artifact.classNames ?? data?.classNames ?? [],
     featureNames: data?.featureNames ?? [],
+    features: image || vocabulary > 0 ? 0 : Number((artifact.input as TensorSpec).shape?.[1] ?? 0),
     vocabulary,
     imageLayers: image ? await imageLayers(subject, image) : [],
     neighbours,
