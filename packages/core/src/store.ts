@@ -1,4 +1,4 @@
-import { TenonError } from './errors.js';
+import { isTenonError, TenonError } from './errors.js';
 
 /**
  * Where artifacts, checkpoints and logs are kept: files by relative path, with `/` between names. A node folder, the
@@ -47,6 +47,37 @@ export function notFound(store: Pick<ArtifactStore, 'location'>, path: string, c
     message: `there is no ${path} here`,
     cause,
   });
+}
+
+/**
+ * The part of a store below a folder, as a store: `prefixed(run, 'data/')`. Paths are given and listed without the prefix,
+ * which ends in '/'. Throws `INVALID_ARGUMENT` for another.
+ */
+export function prefixed(store: ArtifactStore, prefix: string): ArtifactStore {
+  if (!prefix.endsWith('/') || !isPath(prefix.slice(0, -1))) {
+    throw new TenonError({
+      code: 'INVALID_ARGUMENT',
+      where: 'prefixed',
+      expected: "a folder such as 'data/'",
+      got: JSON.stringify(prefix),
+    });
+  }
+  const at = (path: string): string => prefix + checkPath(path);
+  const location = `${store.location}/${prefix.slice(0, -1)}`;
+  return {
+    location,
+    async read(path) {
+      try {
+        return await store.read(at(path));
+      } catch (error) {
+        throw isTenonError(error) && error.code === 'NOT_FOUND' ? notFound({ location }, path, error) : error;
+      }
+    },
+    write: async (path, bytes) => store.write(at(path), bytes),
+    append: async (path, bytes) => store.append(at(path), bytes),
+    list: async (start = '') => (await store.list(prefix + start)).map((path) => path.slice(prefix.length)),
+    remove: async (path) => store.remove(at(path)),
+  };
 }
 
 /** Reads a file as UTF-8 text. */

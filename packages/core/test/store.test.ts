@@ -10,6 +10,7 @@ import {
   fromZip,
   isPath,
   memoryStore,
+  prefixed,
   readJson,
   readText,
   toZip,
@@ -30,6 +31,7 @@ const kinds: { readonly [kind: string]: () => Promise<ArtifactStore> } = {
   memory: async () => memoryStore(),
   folder: async () => folderStore(join(folder, `${folders++}`, 'run')),
   zip: async () => fromZip(await toZip(memoryStore())),
+  'part of another': async () => prefixed(memoryStore([['other/a', text('other')]]), 'data/own/'),
 };
 
 const badPaths = [
@@ -290,5 +292,30 @@ describe('fromZip', () => {
       }),
       { numRuns: 1000 },
     );
+  });
+});
+
+describe('prefixed', () => {
+  it('is the part of a store below a folder, and nothing else of it', async () => {
+    const whole = memoryStore([
+      ['data/a.csv', text('a')],
+      ['data/b/c.csv', text('c')],
+      ['database', text('x')],
+      ['run.json', text('{}')],
+    ]);
+    const data = prefixed(whole, 'data/');
+    expect(data.location).toBe('memory/data');
+    expect(await data.list()).toEqual(['a.csv', 'b/c.csv']);
+    expect(await data.list('b/')).toEqual(['b/c.csv']);
+    expect(await readText(data, 'a.csv')).toBe('a');
+    await data.write('d', text('d'));
+    await data.remove('a.csv');
+    expect(await whole.list()).toEqual(['data/b/c.csv', 'data/d', 'database', 'run.json']);
+    await expect(data.read('../run.json')).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    await expect(data.read('run.json')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+
+  it.each(['data', '', '/', '../', 'a//', '/data/'])('refuses %j', (prefix) => {
+    expectError(() => prefixed(memoryStore(), prefix), 'INVALID_ARGUMENT');
   });
 });
