@@ -1,13 +1,17 @@
 import {
   type AnyLayer,
   type ArtifactStore,
+  blankKey,
   buildLayer,
+  formatShape,
   type Json,
   type Key,
   type NdArray,
   type Optimizer,
   rows,
+  sameShape,
   TenonError,
+  type TensorSpec,
   type Transform,
 } from '@tenon-ml/core';
 import {
@@ -91,8 +95,24 @@ export function documentExperiment(
       const set = { ...document, training: { ...document.training, ...options } };
       const model = buildLayer(document.network, layers);
       const data = await loadDocumentData(document.data, files);
+      checkOutputs(model, data);
       return (await planOf(set, model, data, key)) as never;
     },
+  });
+}
+
+/** Throws `SHAPE_MISMATCH` for a network that gives other than the data asks for, and what its layers throw for the input. */
+function checkOutputs(model: AnyLayer, { input, outputs, task }: DocumentData): void {
+  const { shape } = model.init(blankKey, input).output as TensorSpec;
+  const wanted = task === 'text' ? [null, input.shape[1], outputs] : [null, outputs];
+  if (sameShape(shape, wanted)) return;
+  const what = { classification: 'classes', regression: 'numbers', text: 'characters' }[task];
+  throw new TenonError({
+    code: 'SHAPE_MISMATCH',
+    where: 'network',
+    expected: `an output ${formatShape(wanted)}, for the ${outputs} ${what} of the data`,
+    got: formatShape(shape),
+    hint: `Let it end with dense(${outputs}); fitNetwork does that.`,
   });
 }
 

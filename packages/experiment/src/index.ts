@@ -8,3 +8,4 @@ export * from './learning_rate.js';
 export * from './load_data.js';
 export * from './presets.js';
 export * from './read_document.js';
+export * from './share.js';

@@ -1,10 +1,10 @@
-import { resolve } from 'node:path';
 import { TenonError } from '@tenon-ml/core';
 import { readCsvText } from '@tenon-ml/data/node';
 import { type Answer, answer } from '../answer.js';
 import { startBackend } from '../backends.js';
 import { decodeInputFile } from '../decode_input.js';
 import { openRunModel } from '../run_model.js';
+import { openRunStore } from '../run_store.js';
 import { sampleText, type TextOptions, vocabularyOf } from '../sample_text.js';
 
 /** What `tenon predict` says of one file: one entry for each example in it. */
@@ -35,7 +35,7 @@ export async function predict(
   const { backend: name, prompt, length = 200, temperature = 1, topK, seed = 0 } = flags;
   const { backend } = await startBackend(name);
   try {
-    const model = await openRunModel(resolve(run), backend);
+    const model = await openRunModel(await openRunStore(run), backend);
     try {
       const vocabulary = vocabularyOf(model);
       const isText = (file: string): boolean => vocabulary !== undefined && file.endsWith('.txt');
