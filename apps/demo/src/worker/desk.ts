@@ -3,6 +3,8 @@ import { opfsStore, storageEstimate } from '@tenon-ml/core/browser';
 import {
   type DataKind,
   type DataSpec,
+  documentFromText,
+  documentToText,
   type ExperimentDocument,
   fitNetwork,
   inspectNetwork,
@@ -92,5 +94,3 @@ export function createDesk() {
   };
 }
 const documentCode = (d: ExperimentDocument) => JSON.stringify(d);
-const documentToText = async (d: ExperimentDocument) => btoa(JSON.stringify(d));
-const documentFromText = async (t: string) => JSON.parse(atob(t)) as ExperimentDocument;

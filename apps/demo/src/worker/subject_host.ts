@@ -132,10 +132,10 @@ export function createSubjectHost(host: RunHost): SubjectHost {
       const stopping = new AbortController();
       writing = stopping;
       // A character a turn: a training goes on between them.
-      const characters = await looking((at) => textOf(at, request, stopping.signal));
+      const characters = await looking((at) => textOf(at, request));
       for (;;) {
-        const next = await looking(() => characters.next());
-        if (next.done || stopping.signal.aborted) return;
+        const next = await looking(() => (stopping.signal.aborted ? null : characters.next()));
+        if (!next || next.done) return;
         await onCharacter(next.value);
       }
     },
