@@ -145,7 +145,10 @@ export async function splitDocumentData(
 }
 
 /** The shares as `split` takes them: exactly 1 in all, without those that are 0 (nor the test's, where that is there). */
-function sharesOf({ split }: ExperimentDocument, hasTest: boolean): { readonly [part: string]: number } {
+export function sharesOf(
+  { split }: ExperimentDocument,
+  hasTest: boolean,
+): { readonly [part: string]: number } {
   const wanted = Object.entries(split).filter(([part, share]) => share > 0 && !(hasTest && part === 'test'));
   const sum = wanted.reduce((total, [, share]) => total + share, 0);
   const exact = Math.abs(sum - 1) < 1e-9;
