@@ -82,6 +82,9 @@ async function explained(backend: Backend): Promise<{ [name: string]: NdArray }[
       ...(await explainer.activations(pictures, ['batchNorm_1', 'residual_1.body'])),
       ...(await explainer.gradients(batch, loss)),
       ...(await reader.attention(characters)),
+      'gradient of the embedding': (
+        await reader.gradients({ input: characters, target: characters }, loss, { key })
+      )['embedding_1.table'],
     });
   }
   explainer.dispose();
@@ -96,8 +99,8 @@ describe('explanations', () => {
     for (const round of again) expect(round).toEqual(first);
     const [reference] = await explained(cpu());
     expect(Object.keys(first)).toEqual(Object.keys(reference));
-    // Seven of the outputs, eight parameters, two attentions.
-    expect(Object.keys(first)).toHaveLength(17);
+    // Seven of the outputs, eight parameters, two attentions, and one of the reader's parameters.
+    expect(Object.keys(first)).toHaveLength(18);
     for (const [name, value] of Object.entries(first)) {
       expectClose(value, reference[name], { op: 'network', reduction: 144, device: testedDevice, name });
     }
