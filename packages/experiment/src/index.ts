@@ -1,5 +1,5 @@
 export * from './document.js';
-export { freeName, insertLayer, moveLayer, removeLayer, replaceLayer } from './edit_network.js';
+export { freeName, insertLayer, layerList, moveLayer, removeLayer, replaceLayer } from './edit_network.js';
 export * from './experiment.js';
 export * from './fit_network.js';
 export * from './inspect_network.js';

@@ -3,9 +3,6 @@ import { opfsStore, storageEstimate } from '@tenon-ml/core/browser';
 import {
   type DataKind,
   type DataSpec,
-
-
-
   type ExperimentDocument,
   fitNetwork,
   inspectNetwork,
