@@ -1,6 +1,6 @@
 export * from './document.js';
 export { documentCode } from './document_code.js';
-export { freeName, insertLayer, moveLayer, removeLayer, replaceLayer } from './edit_network.js';
+export { freeName, insertLayer, layerList, moveLayer, removeLayer, replaceLayer } from './edit_network.js';
 export {
   augmentationsOf,
   checkpointInterval,

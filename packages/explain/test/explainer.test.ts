@@ -46,7 +46,10 @@ test('predictions are those of the opened model, of more examples than are compu
   const artifact = artifactOf(small(), images);
   const [explainer, model] = [await openExplainer(artifact, backend), await openModel(artifact, backend)];
   const input = key.normal([70, 4, 4, 1]);
-  expectClose(await explainer.predict(input), (await model.predict(input)) as NdArray, { op: 'network', reduction: 12 });
+  expectClose(await explainer.predict(input), (await model.predict(input)) as NdArray, {
+    op: 'network',
+    reduction: 12,
+  });
   explainer.dispose();
   model.dispose();
 });

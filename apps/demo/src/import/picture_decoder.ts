@@ -1,4 +1,4 @@
-import { TenonError } from '@tenon-ml/core';
+import { TenonError } from '@tenon-ml/core/errors';
 import type { PictureDecoder } from './pictures.js';
 import { type Channels, coverSquare } from './resize.js';
 

@@ -1,4 +1,4 @@
-import { isTenonError } from '@tenon-ml/core';
+import { isTenonError } from '@tenon-ml/core/errors';
 import { type TransferHandler, transferHandlers } from 'comlink';
 import type { PlainError } from './protocol.js';
 

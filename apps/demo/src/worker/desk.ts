@@ -3,6 +3,7 @@ import { opfsStore, storageEstimate } from '@tenon-ml/core/browser';
 import {
   type DataKind,
   type DataSpec,
+  documentCode,
   documentFromText,
   documentToText,
   type ExperimentDocument,
@@ -93,4 +94,3 @@ export function createDesk() {
     storage: storageEstimate,
   };
 }
-const documentCode = (d: ExperimentDocument) => JSON.stringify(d);
