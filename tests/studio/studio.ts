@@ -85,7 +85,7 @@ export async function draw(
   page: Page,
   strokes: readonly (readonly (readonly [number, number])[])[],
 ): Promise<void> {
-  const pad = page.locator('[data-testid="drawing-pad"]');
+  const pad = page.locator('canvas[tabindex]').first();
   await pad.scrollIntoViewIfNeeded();
   const box = await pad.boundingBox();
   if (!box) throw new Error('The drawing pad is not to be seen.');

@@ -57,6 +57,9 @@ export interface SubjectHost {
   bundle(id: string, dataId: string | null, withData: boolean): Promise<Uint8Array<ArrayBuffer>>;
 }
 
+/** One value, since an explainer compiles a step for each. */
+const classLoss = softmaxCrossEntropy() as unknown as Loss;
+
 export function createSubjectHost(host: RunHost): SubjectHost {
   let subject: Subject | null = null;
   let features: Features | null = null;
@@ -91,7 +94,7 @@ export function createSubjectHost(host: RunHost): SubjectHost {
   const lossOf = ({ artifact }: Subject): Loss => {
     const plan = host.inside()?.plan;
     if (plan) return plan.loss as unknown as Loss;
-    if (artifact.outputActivation === 'softmax') return softmaxCrossEntropy() as unknown as Loss;
+    if (artifact.outputActivation === 'softmax') return classLoss;
     throw new TenonError({ code: 'USAGE', message: 'The loss of this model is not known.' });
   };
   const known = async (at: Subject): Promise<Features | null> => {
