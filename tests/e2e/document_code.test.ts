@@ -148,10 +148,7 @@ describe("a document's code", { timeout: 120_000 }, () => {
     const document = run[name];
     let report: RunReport | undefined;
     const given = { backend, store: memoryStore(), seed: document.seed };
-    for await (const event of runExperiment(
-      documentExperiment(document, folderStore(folder)) as never,
-      given,
-    )) {
+    for await (const event of runExperiment(documentExperiment(document, folderStore(folder)), given)) {
       if (event.type === 'report') report = event.report;
     }
     await backend.dispose();

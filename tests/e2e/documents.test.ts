@@ -34,7 +34,7 @@ describe('a document, by the built command line', { timeout: 120_000 }, () => {
     expect(ended.code, ended.stderr).toBe(0);
     const store = memoryStore();
     const backend = wasm({});
-    const experiment = documentExperiment(document) as never;
+    const experiment = documentExperiment(document);
     const origin = documentOrigin(document);
     let report: RunReport | undefined;
     for await (const event of runExperiment(experiment, { backend, store, seed: document.seed, origin })) {
@@ -60,7 +60,7 @@ describe('a document, by the built command line', { timeout: 120_000 }, () => {
       const backend = wasm({});
       const rate = await learningRateControl(into);
       const controller = new AbortController();
-      for await (const event of runExperiment(documentExperiment(own, data) as never, {
+      for await (const event of runExperiment(documentExperiment(own, data), {
         backend,
         store: into,
         origin: documentOrigin(own),

@@ -17,6 +17,7 @@ import {
   type ExperimentDocument,
   originDocument,
   parseDocument,
+  readDocument,
 } from '@tenon-ml/experiment';
 import { type Experiment, isExperiment } from '@tenon-ml/train';
 import { createJiti } from 'jiti';
@@ -70,19 +71,19 @@ export async function readDocumentFile(
   { seed, epochs }: DocumentChanges,
 ): Promise<ExperimentDocument> {
   const document = parseDocument(await readCsvText(file), file);
-  return {
-    ...document,
-    seed: seed ?? document.seed,
-    training: { ...document.training, epochs: epochs ?? document.training.epochs },
-  };
+  const training = { ...document.training, epochs: epochs ?? document.training.epochs };
+  return readDocument({ ...document, seed: seed ?? document.seed, training }, file);
 }
 
 /** The experiment of a document. Its data is where the call or the run says, or else in the run's own `data/`. */
 export function foundDocument(document: ExperimentDocument, { store, data }: DataPlace): FoundExperiment {
   const files = data === undefined ? prefixedStore(store, 'data/') : folderStore(data);
-  const experiment = documentExperiment(document, files) as unknown as Experiment;
+  const experiment: Experiment = documentExperiment(document, files);
   return {
-    experiment: { ...experiment, setup: (...args) => pointingToData(data, () => experiment.setup(...args)) },
+    experiment: {
+      ...experiment,
+      setup: (...args) => pointingToData(data, () => experiment.setup(...args)),
+    },
     origin: documentOrigin(document),
     seed: document.seed,
   };

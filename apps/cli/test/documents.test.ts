@@ -135,6 +135,10 @@ describe('a document', () => {
       code: 'INVALID_ARGUMENT',
       message: `${wrong}, seed: expected an integer of at least 0, got -1.`,
     });
+    expect(await fail(file, '--data', data, '--epochs', '0')).toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      message: `${file}, training.epochs: expected an integer of at least 1, got 0.`,
+    });
     expect(await fail(join(folder, 'x.json'))).toMatchObject({ code: 'NOT_FOUND' });
     const { network } = JSON.parse(await readFile(file, 'utf8'));
     const unknown = await documentFile('unknown.json', {

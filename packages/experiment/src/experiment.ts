@@ -30,7 +30,7 @@ import { layers } from '@tenon-ml/layers/all';
 import { meanSquaredError, softmaxCrossEntropy } from '@tenon-ml/losses';
 import { accuracy, confusionMatrix, mean } from '@tenon-ml/metrics';
 import { adam, adamw, chain, clipByGlobalNorm, cosineDecay, sgd } from '@tenon-ml/optimizers';
-import { type AnyPlan, type Batch, defineExperiment, type Experiment } from '@tenon-ml/train';
+import type { AnyPlan, Batch, Experiment } from '@tenon-ml/train';
 import { abs, sub } from '@tensorflow/tfjs-core';
 import type { AugmentationSpec, ExperimentDocument, TrainingSpec } from './document.js';
 import { type DocumentData, loadDocumentData } from './load_data.js';
@@ -87,7 +87,7 @@ export function documentExperiment(
   files?: ArtifactStore,
 ): Experiment<DocumentOptions> {
   const { epochs, batchSize, learningRate } = document.training;
-  return defineExperiment({
+  return Object.freeze<Experiment<DocumentOptions>>({
     name: document.name,
     description: describe(document),
     options: { epochs, batchSize, learningRate },
@@ -96,7 +96,7 @@ export function documentExperiment(
       const model = buildLayer(document.network, layers);
       const data = await loadDocumentData(document.data, files);
       checkOutputs(model, data);
-      return (await planOf(set, model, data, key)) as never;
+      return planOf(set, model, data, key);
     },
   });
 }
