@@ -121,10 +121,13 @@ export class RunView {
     addSteps(this.curves, curves.steps);
     this.curves.epochs = curves.epochs;
     const last = curves.steps.at(-1)?.step ?? 0;
+    const { stepsPerEpoch = null, parameters = 0 } = curves.start ?? {};
+    this.parameters = parameters;
     this.position = {
       ...this.position,
       step: Math.max(this.position.step, last),
       epoch: curves.epochs.length,
+      stepsPerEpoch,
     };
     this.version++;
   }
