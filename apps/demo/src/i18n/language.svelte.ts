@@ -1,5 +1,6 @@
 import { data } from './data.js';
 import { errors } from './errors.js';
+import { layers } from './layers.js';
 import { network } from './network.js';
 import { shell } from './shell.js';
 import { takeHome } from './take_home.js';
@@ -14,6 +15,7 @@ function textsOf(language: Language) {
     shell: shell[language],
     data: data[language],
     network: network[language],
+    layers: layers[language],
     training: training[language],
     understanding: understanding[language],
     takeHome: takeHome[language],
@@ -35,6 +37,10 @@ export class LanguageChoice {
   );
   private readonly short = $derived(new Intl.NumberFormat(this.current, { maximumSignificantDigits: 4 }));
 
+  private readonly compacts = $derived(
+    new Intl.NumberFormat(this.current, { notation: 'compact', maximumSignificantDigits: 3 }),
+  );
+
   choose(language: Language): void {
     this.current = language;
     remember(kept, language);
@@ -43,6 +49,11 @@ export class LanguageChoice {
   /** 1,797 */
   count(value: number): string {
     return this.whole.format(value);
+  }
+
+  /** 1.2M, 123万: of large counts what the eye wants to know. */
+  compact(value: number): string {
+    return this.compacts.format(value);
   }
 
   /** 98.5 % */

@@ -8,7 +8,9 @@ import {
   inspectNetwork,
   layerCatalog,
   loadDocumentData,
+  type PresetId,
   presets,
+  type NetworkRow as Row,
 } from '@tenon-ml/experiment';
 import { plainError } from './calls.js';
 import { openData } from './data.js';
@@ -24,12 +26,18 @@ export interface NetworkRow {
   readonly params: number;
   readonly state: number;
   readonly multiplyAdds: number | null;
+  /** Of a list within the list. */
+  readonly children: readonly NetworkRow[];
   readonly error: PlainError | null;
 }
 
 export interface NetworkTable {
   readonly rows: readonly NetworkRow[];
+  /** What the network gives, null for the batch; null where there is an error. */
+  readonly output: readonly (number | null)[] | null;
   readonly params: number;
+  /** Numbers that are saved without being trained. */
+  readonly state: number;
   readonly multiplyAdds: number | null;
   /** What keeps it from being built. */
   readonly error: PlainError | null;
@@ -50,17 +58,22 @@ export function createDesk() {
     catalog: () => layerCatalog,
     inspect(network: LayerSpec, input: TensorSpec): NetworkTable {
       const report = inspectNetwork(network, input);
-      const rows = report.rows.map(({ output, error, ...row }) => ({
-        ...row,
-        output,
-        error: error ? plainError(error) : null,
-      }));
       return {
-        rows,
+        rows: report.rows.map(plainRow),
+        output: report.output?.shape ?? null,
         params: report.params,
+        state: report.state,
         multiplyAdds: report.multiplyAdds,
         error: report.error ? plainError(report.error) : null,
       };
+    },
+    /** What keeps the network of each preset from taking an input; null for those that can. */
+    suits(input: TensorSpec): { readonly [Id in PresetId]: PlainError | null } {
+      const problems = presets.map(({ id, document }) => {
+        const { error } = inspectNetwork(fitNetwork(document, { input }).network, input);
+        return [id, error ? plainError(error) : null] as const;
+      });
+      return Object.fromEntries(problems) as { [Id in PresetId]: PlainError | null };
     },
     async look(data: DataSpec, dataId: string | null): Promise<DataLook> {
       const { kind, input, classNames, examples } = await loadDocumentData(data, await openData(dataId));
@@ -90,6 +103,10 @@ export function createDesk() {
     },
     storage: storageEstimate,
   };
+}
+
+function plainRow({ children = [], error, ...row }: Row): NetworkRow {
+  return { ...row, children: children.map(plainRow), error: error ? plainError(error) : null };
 }
 const documentCode = (d: ExperimentDocument) => JSON.stringify(d);
 const documentToText = async (d: ExperimentDocument) => btoa(JSON.stringify(d));
