@@ -5,10 +5,14 @@ import {
   documentFromText,
   documentToText,
   type ExperimentDocument,
+  fitNetwork,
   inspectNetwork,
   layerCatalog,
+  type PresetId,
   presets,
+  type NetworkRow as Row,
 } from '@tenon-ml/experiment';
+
 import { plainError } from './calls.js';
 import { createDataDesk } from './desk_data.js';
 import type { PlainError } from './protocol.js';
@@ -23,12 +27,18 @@ export interface NetworkRow {
   readonly params: number;
   readonly state: number;
   readonly multiplyAdds: number | null;
+  /** Of a list within the list. */
+  readonly children: readonly NetworkRow[];
   readonly error: PlainError | null;
 }
 
 export interface NetworkTable {
   readonly rows: readonly NetworkRow[];
+  /** What the network gives, null for the batch; null where there is an error. */
+  readonly output: readonly (number | null)[] | null;
   readonly params: number;
+  /** Numbers that are saved without being trained. */
+  readonly state: number;
   readonly multiplyAdds: number | null;
   /** What keeps it from being built. */
   readonly error: PlainError | null;
@@ -44,26 +54,40 @@ export function createDesk() {
     catalog: () => layerCatalog,
     inspect(network: LayerSpec, input: TensorSpec): NetworkTable {
       const report = inspectNetwork(network, input);
-      const rows = report.rows.map(({ output, error, ...row }) => ({
-        ...row,
-        output,
-        error: error ? plainError(error) : null,
-      }));
       return {
-        rows,
+        rows: report.rows.map(plainRow),
+        output: report.output?.shape ?? null,
         params: report.params,
+        state: report.state,
         multiplyAdds: report.multiplyAdds,
         error: report.error ? plainError(report.error) : null,
       };
+    },
+    /** What keeps the network of each preset from taking an input; null for those that can. */
+    suits(input: TensorSpec): readonly [Id in PresetId]: PlainError | null {
+      const problems = presets.map(({ id, document }) => {
+        const { error } = inspectNetwork(fitNetwork(document, { input }).network, input);
+        return [id, error ? plainError(error) : null] as const;
+      });
+      return Object.fromEntries(problems) as { [Id in PresetId]: PlainError | null };
     },
     code: (document: ExperimentDocument): string => documentCode(document),
     toText: (document: ExperimentDocument): Promise<string> => documentToText(document),
     fromText: (text: string): Promise<ExperimentDocument> => documentFromText(text),
     runs: listRuns,
     removeRun,
-    async curves(id: string) {
-      return readCurves(await opfsStore(`runs/${id}`));
-    },
+    async curves(id: string) 
+      return readCurves(await opfsStore(`runs/${id}`));,
     storage: storageEstimate,
   };
 }
+<<<<<<< HEAD
+=======
+
+function plainRow({ children = [], error, ...row }: Row): NetworkRow {
+  return { ...row, children: children.map(plainRow), error: error ? plainError(error) : null };
+}
+const documentCode = (d: ExperimentDocument) => JSON.stringify(d);
+const documentToText = async (d: ExperimentDocument) => btoa(JSON.stringify(d));
+const documentFromText = async (t: string) => JSON.parse(atob(t)) as ExperimentDocument;
+>>>>>>> studio-e
