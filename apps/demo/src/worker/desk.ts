@@ -12,7 +12,6 @@ import {
   presets,
   type NetworkRow as Row,
 } from '@tenon-ml/experiment';
-
 import { plainError } from './calls.js';
 import { createDataDesk } from './desk_data.js';
 import type { PlainError } from './protocol.js';
@@ -64,7 +63,7 @@ export function createDesk() {
       };
     },
     /** What keeps the network of each preset from taking an input; null for those that can. */
-    suits(input: TensorSpec): readonly [Id in PresetId]: PlainError | null {
+    suits(input: TensorSpec): { readonly [Id in PresetId]: PlainError | null } {
       const problems = presets.map(({ id, document }) => {
         const { error } = inspectNetwork(fitNetwork(document, { input }).network, input);
         return [id, error ? plainError(error) : null] as const;
@@ -76,18 +75,13 @@ export function createDesk() {
     fromText: (text: string): Promise<ExperimentDocument> => documentFromText(text),
     runs: listRuns,
     removeRun,
-    async curves(id: string) 
-      return readCurves(await opfsStore(`runs/${id}`));,
+    async curves(id: string) {
+      return readCurves(await opfsStore(`runs/${id}`));
+    },
     storage: storageEstimate,
   };
 }
-<<<<<<< HEAD
-=======
 
 function plainRow({ children = [], error, ...row }: Row): NetworkRow {
   return { ...row, children: children.map(plainRow), error: error ? plainError(error) : null };
 }
-const documentCode = (d: ExperimentDocument) => JSON.stringify(d);
-const documentToText = async (d: ExperimentDocument) => btoa(JSON.stringify(d));
-const documentFromText = async (t: string) => JSON.parse(atob(t)) as ExperimentDocument;
->>>>>>> studio-e
