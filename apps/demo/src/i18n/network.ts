@@ -11,6 +11,7 @@ export const network = inBoth({
     title: 'Network',
     intro: 'Layer by layer, from the data to the answer. Shapes and sizes follow every change.',
     presets: 'Begin with a network that works',
+    presetList: 'Presets',
     presetsNote:
       'It takes the place of the present network and brings its training settings along, with its ends fitted to your data. The data, how it is split and prepared stay as they are, and Undo takes it back.',
     presetsNoData: 'No data is open, so a preset is opened whole: choose its data under “Data” then.',
@@ -120,6 +121,7 @@ export const network = inBoth({
     title: '网络',
     intro: '从数据到答案，一层接一层。每次修改后，形状和大小都会随之更新。',
     presets: '从一个可用的网络开始',
+    presetList: '预设',
     presetsNote:
       '它会替换当前网络并带来相应的训练设置，两端会适配您的数据。数据及其划分和预处理保持不变，并且可以撤销。',
     presetsNoData: '没有打开数据，因此会打开整个预设：之后请在“数据”中选择数据。',
