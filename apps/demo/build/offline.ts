@@ -3,8 +3,11 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import type { Plugin } from 'vite';
 
+/** Not kept: the worker itself, a file for the host, and the sample text, which few people ask for. */
+const left = ['offline.js', '_headers', 'plays.txt'];
+
 /**
- * Writes the service worker `offline.js` that keeps every file of the build, so that the page works without a network after
+ * Writes the service worker `offline.js` that keeps the files of the build, so that the page works without a network after
  * its first load. Its version is a hash of the files: a new build is a new cache, which takes over once all of it is there.
  */
 export function offline(): Plugin {
@@ -19,7 +22,7 @@ export function offline(): Plugin {
     writeBundle() {
       const template = readFileSync(join(import.meta.dirname, 'offline.template.js'), 'utf8');
       const files = readdirSync(folder, { recursive: true, withFileTypes: true })
-        .filter((entry) => entry.isFile() && !['offline.js', '_headers'].includes(entry.name))
+        .filter((entry) => entry.isFile() && !left.includes(entry.name))
         .map((entry) => join(entry.parentPath, entry.name))
         .sort();
       const hash = createHash('sha256').update(template);

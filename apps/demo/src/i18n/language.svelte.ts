@@ -1,4 +1,5 @@
 import { data } from './data.js';
+import { drawing } from './drawing.js';
 import { errors } from './errors.js';
 import { layers } from './layers.js';
 import { network } from './network.js';
@@ -19,6 +20,7 @@ function textsOf(language: Language) {
     training: training[language],
     understanding: understanding[language],
     takeHome: takeHome[language],
+    drawing: drawing[language],
     errors: errors[language],
   };
 }

@@ -44,6 +44,7 @@ export class Studio {
   compared = $state.raw<RunView | null>(null);
   private deskWorker: OpenWorker | null = null;
   private inspection = 0;
+  private adoption = 0;
 
   /** What keeps a run from being started. */
   readonly obstacle = $derived<'data' | 'network' | null>(
@@ -108,6 +109,7 @@ export class Studio {
     this.document = document;
     this.dataId = dataId;
     this.keep();
+    this.data.hold(dataId);
     await this.data.refresh();
     await this.inspect();
   }
@@ -123,11 +125,28 @@ export class Studio {
     if (this.document) this.edit({ training: { ...this.document.training, ...change } });
   }
 
-  /** Learns from other data from now on; the network's ends are fitted to it. */
+  /**
+   * Learns from other data from now on, or from the same data in another way. Other data comes with the preset for it where
+   * the network can't take it.
+   */
   async useData(data: DataSpec, dataId: string | null): Promise<void> {
-    if (!this.document) return;
-    const document = { ...this.document, data };
-    await this.open(await this.desk.fit(document, dataId), dataId);
+    const { document } = this;
+    if (!document) return;
+    const turn = ++this.adoption;
+    const same = dataId === this.dataId && data.source === document.data.source;
+    const fitted = same
+      ? await this.desk.fit({ ...document, data }, dataId)
+      : await this.desk.adopt(document, data, dataId);
+    // A later choice has overtaken this one.
+    if (turn !== this.adoption) return;
+    const { network } = fitted;
+    await this.open(same ? { ...(this.document ?? document), data, network } : fitted, dataId);
+  }
+
+  /** The data that must stay: of what is open here or was last, and of the runs. */
+  usedData(): string[] {
+    const ids = [this.dataId, readKept()?.dataId, ...this.runs.map(({ origin }) => origin.dataId)];
+    return ids.filter((id) => typeof id === 'string');
   }
 
   chooseBackend(backend: BackendName): void {

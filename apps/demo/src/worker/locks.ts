@@ -18,3 +18,6 @@ export async function heldNames(): Promise<ReadonlySet<string>> {
 }
 
 export const runLock = (id: string): string => `tenon-run ${id}`;
+
+/** Shared by the tabs that have this data open. */
+export const dataLock = (id: string): string => `tenon-data ${id}`;
