@@ -1,5 +1,5 @@
 import { library } from '@tenon-ml/config/tsup';
 
 export default library({
-  entry: ['src/index.ts'],
+  entry: ['src/index.ts', 'src/document/index.ts'],
 });

@@ -51,9 +51,9 @@ describe('a preset is the recipe of its name: the same losses and figures, bit f
   test('digits-cnn', async () => {
     const options = { epochs: 2 };
     const recipe = await run(recipes['digits-cnn'], options, 4);
-    compare(recipe, await run(documentExperiment(documentOf('digits-cnn')) as never, options, 4));
+    compare(recipe, await run(documentExperiment(documentOf('digits-cnn')), options, 4));
     // And of another seed another run.
-    const other = await run(documentExperiment(documentOf('digits-cnn')) as never, { epochs: 1 }, 5);
+    const other = await run(documentExperiment(documentOf('digits-cnn')), { epochs: 1 }, 5);
     expect(other.losses[0]).not.toBe(recipe.losses[0]);
   });
 
@@ -63,7 +63,7 @@ describe('a preset is the recipe of its name: the same losses and figures, bit f
       const document = { ...documentOf(id), data: { source: 'cifar10', limit } } as const;
       const options = { epochs: 2, batchSize: 32 };
       const recipe = await run(recipes[id], { ...options, limit }, 4, images);
-      compare(recipe, await run(documentExperiment(document, folderStore(images)) as never, options, 4));
+      compare(recipe, await run(documentExperiment(document, folderStore(images)), options, 4));
     });
   }
 });

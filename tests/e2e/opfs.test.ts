@@ -51,18 +51,22 @@ describe.skipIf(!requires(chromiumPath, CHROMIUM))("the browser's storage", () =
   });
 
   test('a browser that is killed while it writes leaves whole files, at any instant', async () => {
-    const instants = createKey(20261126).uniform([6], 0, 250).data;
+    const instants = createKey(20261126).uniform([20], 0, 250).data;
     let next = 0;
     let leftovers = 0;
+    let kills = 0;
+    // Until one of them was in the middle of a write.
     for (const instant of instants) {
+      if (kills >= 6 && leftovers > 0) break;
+      kills++;
       const done = await writing(next, async (_, child) => {
         await wait(instant);
         child.kill('SIGKILL');
       });
       const { left, found } = await inspected();
-      // What it said was written is there, and at most one version more.
+      // What it said was written is there, and at most the next version, or that after one whose word was lost.
       for (const version of [found.latest, found.events, Math.max(...found.steps)]) {
-        expect([done, done + 1]).toContain(version);
+        expect([done, done + 1, done + 2]).toContain(version);
       }
       leftovers += left.length - found.paths.length;
       for (const path of found.paths) expect(path).toMatch(/^(latest\.bin|events\.jsonl|steps\/\d+\.bin)$/);
@@ -81,7 +85,7 @@ describe.skipIf(!requires(chromiumPath, CHROMIUM))("the browser's storage", () =
       await other.goto(origin);
       seen = (await other.evaluate('bundle.inspect()')) as Inspection;
     });
-    expect([done, done + 1]).toContain(seen?.latest);
+    expect([done, done + 1, done + 2]).toContain(seen?.latest);
   }, 60_000);
 
   test('a full storage is STORAGE_FULL, keeps the old files and leaves nothing', async () => {

@@ -1,7 +1,24 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { isTenonError, type Json, nearestNames, TenonError } from '@tenon-ml/core';
+import {
+  type ArtifactStore,
+  isTenonError,
+  type Json,
+  nearestNames,
+  prefixedStore,
+  TenonError,
+} from '@tenon-ml/core';
+import { folderStore } from '@tenon-ml/core/node';
+import { readCsvText } from '@tenon-ml/data/node';
+import {
+  documentExperiment,
+  documentOrigin,
+  type ExperimentDocument,
+  originDocument,
+  parseDocument,
+  readDocument,
+} from '@tenon-ml/experiment';
 import { type Experiment, isExperiment } from '@tenon-ml/train';
 import { createJiti } from 'jiti';
 import { recipes } from './recipes/index.js';
@@ -10,6 +27,22 @@ import { recipes } from './recipes/index.js';
 export interface FoundExperiment {
   readonly experiment: Experiment;
   readonly origin: Json;
+  /** Of a document: what a run is started with where nothing else is said. */
+  readonly seed?: number;
+}
+
+/** Where an experiment finds its data. */
+export interface DataPlace {
+  /** The run's folder. */
+  readonly store: ArtifactStore;
+  /** The path of `--data`. */
+  readonly data?: string;
+}
+
+/** What the command line sets in a document: it becomes part of it, so that the run keeps a document that is its own. */
+export interface DocumentChanges {
+  readonly seed?: number;
+  readonly epochs?: number;
 }
 
 /** The recipe of that name, or the experiment that a file exports as its default. */
@@ -27,17 +60,63 @@ export async function findExperiment(nameOrFile: string): Promise<FoundExperimen
   });
 }
 
+/** Whether this names a document (`experiment.json`), which `tenon train` takes as well. */
+export function isDocumentFile(name: string): boolean {
+  return name.endsWith('.json');
+}
+
+/** The document in a file, with what the call changes. Throws what `parseDocument` throws, with the file. */
+export async function readDocumentFile(
+  file: string,
+  { seed, epochs }: DocumentChanges,
+): Promise<ExperimentDocument> {
+  const document = parseDocument(await readCsvText(file), file);
+  const training = { ...document.training, epochs: epochs ?? document.training.epochs };
+  return readDocument({ ...document, seed: seed ?? document.seed, training }, file);
+}
+
+/** The experiment of a document. Its data is where the call or the run says, or else in the run's own `data/`. */
+export function foundDocument(document: ExperimentDocument, { store, data }: DataPlace): FoundExperiment {
+  const files = data === undefined ? prefixedStore(store, 'data/') : folderStore(data);
+  const experiment: Experiment = documentExperiment(document, files);
+  return {
+    experiment: {
+      ...experiment,
+      setup: (...args) => pointingToData(data, () => experiment.setup(...args)),
+    },
+    origin: documentOrigin(document),
+    seed: document.seed,
+  };
+}
+
 /** The experiment that a run was started with. */
-export async function findOrigin(origin: Json, where: string): Promise<FoundExperiment> {
+export async function findOrigin(origin: Json, where: string, place: DataPlace): Promise<FoundExperiment> {
+  const document = originDocument(origin, `${where}, origin`);
+  if (document) return foundDocument(document, place);
   const { recipe, file } = (origin ?? {}) as { recipe?: string; file?: string };
   if (recipe) return findExperiment(recipe);
   if (file) return { experiment: await loadFile(file), origin };
   throw new TenonError({
     code: 'ARTIFACT_INVALID',
     where,
-    expected: 'a run of a recipe or of a file',
+    expected: 'a run of a recipe, of a file or of a document',
     got: JSON.stringify(origin),
   });
+}
+
+/** Says with a file that is missing how to say where it is. */
+async function pointingToData<T>(data: string | undefined, f: () => T | Promise<T>): Promise<T> {
+  try {
+    return await f();
+  } catch (error) {
+    if (data !== undefined || !isTenonError(error) || error.code !== 'NOT_FOUND') throw error;
+    throw new TenonError({
+      code: 'NOT_FOUND',
+      message: error.message,
+      hint: 'Give the folder that holds the data: --data FOLDER.',
+      cause: error,
+    });
+  }
 }
 
 function looksLikeFile(name: string): boolean {

@@ -59,9 +59,12 @@ function build(output: Output, exit: (code: number) => void): Command {
   const withBackend = (command: Command, standard?: string): Command =>
     command.option('--backend <name>', `what to compute on: ${backendNames.join(', ')}`, standard);
 
-  withBackend(add('train <recipe|file>', 'train a recipe, or the experiment in a file'), 'auto')
+  withBackend(
+    add('train <recipe|file>', 'train a recipe, or the experiment in a file (.ts, .js; .json: a document)'),
+    'auto',
+  )
     .option('--out <folder>', 'the folder of the run (default: a new one in runs/)')
-    .option('--seed <number>', 'one seed, one run', parseCount, 0)
+    .option('--seed <number>', 'one seed, one run (default: 0, of a document its own)', parseCount)
     .option('--epochs <number>', 'how many epochs', parseCount)
     .option('--set <name=value>', 'set an option of the experiment; may be repeated', collect, [])
     .option('--data <path>', 'the data, for experiments that take a folder or a file')
@@ -71,17 +74,17 @@ function build(output: Output, exit: (code: number) => void): Command {
     exit(printTrained(await resume(run, flags, output), output)),
   );
 
-  withBackend(add('evaluate <run>', "the saved model's figures on the run's test data")).action(
-    async (run, flags) => {
-      const result = await evaluate(run, flags, output);
-      output.result(
-        result,
-        Object.entries(result.test)
-          .map(([name, value]) => `test ${name}: ${formatResult(value)}`)
-          .join('\n'),
-      );
-    },
-  );
+  withBackend(
+    add('evaluate <run>', "the saved model's figures on the run's test data; of a folder, or a zip of one"),
+  ).action(async (run, flags) => {
+    const result = await evaluate(run, flags, output);
+    output.result(
+      result,
+      Object.entries(result.test)
+        .map(([name, value]) => `test ${name}: ${formatResult(value)}`)
+        .join('\n'),
+    );
+  });
 
   withBackend(add('predict <run> [file...]', 'predict the examples in files, or write text'), 'auto')
     .option('--prompt <text>', 'what a text begins with (a model that writes text; or a .txt file)')

@@ -1,5 +1,5 @@
-import { join } from 'node:path';
 import {
+  type ArtifactStore,
   type Backend,
   createRegistry,
   hasModel,
@@ -8,34 +8,31 @@ import {
   type Registry,
   TenonError,
 } from '@tenon-ml/core';
-import { folderStore } from '@tenon-ml/core/node';
 import { transforms } from '@tenon-ml/data';
 import { layers } from '@tenon-ml/layers/all';
 import { readRun } from '@tenon-ml/train';
 import { findOrigin } from './experiments.js';
 
-/** The model that a run saved, or that a folder holds by itself. */
-export async function openRunModel(folder: string, backend: Backend): Promise<Model> {
-  const store = folderStore(folder);
+/** The model that a run saved, or that a folder or a zip holds by itself. */
+export async function openRunModel(store: ArtifactStore, backend: Backend): Promise<Model> {
   if (!(await hasModel(store))) {
     throw new TenonError({
       code: 'NOT_FOUND',
-      where: folder,
+      where: store.location,
       message: 'there is no saved model here (model.json)',
       hint: 'A run saves its model when it ends: `tenon resume` goes on with one that was killed.',
     });
   }
-  const own = await ownRegistry(folder);
+  const own = await ownRegistry(store);
   return loadModel(store, { registry: createRegistry(layers, transforms, ...own), backend });
 }
 
 /** What the run's experiment brings along; nothing for a model that came without its run. */
-async function ownRegistry(folder: string): Promise<Registry[]> {
-  const store = folderStore(folder);
+async function ownRegistry(store: ArtifactStore): Promise<Registry[]> {
   if ((await store.list('run.json')).length === 0) return [];
   const { origin } = await readRun(store);
   const { file } = (origin ?? {}) as { file?: string };
   if (!file) return [];
-  const { experiment } = await findOrigin(origin, join(folder, 'run.json'));
+  const { experiment } = await findOrigin(origin, `${store.location}/run.json`, { store });
   return experiment.registry ? [experiment.registry] : [];
 }

@@ -8,6 +8,7 @@ export {
   parseCsv,
 } from './csv.js';
 export * from './dataset.js';
+export * from './sampling.js';
 export { fromArrays, fromExamples, fromGenerator, type GeneratorOptions } from './sources.js';
 export * from './text.js';
 export * from './transforms.js';

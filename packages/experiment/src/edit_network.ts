@@ -1,4 +1,6 @@
-import { type LayerSpec, TenonError } from '@tenon-ml/core';
+import type { LayerSpec } from '@tenon-ml/core';
+// Not from the root, which brings TensorFlow.js: './document' is for pages that compute elsewhere.
+import { TenonError } from '@tenon-ml/core/errors';
 
 /** The layers of a 'sequential' by name, and the order of their calls. */
 export interface LayerList {

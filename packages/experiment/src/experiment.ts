@@ -1,13 +1,17 @@
 import {
   type AnyLayer,
   type ArtifactStore,
+  blankKey,
   buildLayer,
+  formatShape,
   type Json,
   type Key,
   type NdArray,
   type Optimizer,
   rows,
+  sameShape,
   TenonError,
+  type TensorSpec,
   type Transform,
 } from '@tenon-ml/core';
 import {
@@ -26,7 +30,7 @@ import { layers } from '@tenon-ml/layers/all';
 import { meanSquaredError, softmaxCrossEntropy } from '@tenon-ml/losses';
 import { accuracy, confusionMatrix, mean } from '@tenon-ml/metrics';
 import { adam, adamw, chain, clipByGlobalNorm, cosineDecay, sgd } from '@tenon-ml/optimizers';
-import { type AnyPlan, type Batch, defineExperiment, type Experiment } from '@tenon-ml/train';
+import type { AnyPlan, Batch, Experiment } from '@tenon-ml/train';
 import { abs, sub } from '@tensorflow/tfjs-core';
 import type { AugmentationSpec, ExperimentDocument, TrainingSpec } from './document.js';
 import { type DocumentData, loadDocumentData } from './load_data.js';
@@ -83,7 +87,7 @@ export function documentExperiment(
   files?: ArtifactStore,
 ): Experiment<DocumentOptions> {
   const { epochs, batchSize, learningRate } = document.training;
-  return defineExperiment({
+  return Object.freeze<Experiment<DocumentOptions>>({
     name: document.name,
     description: describe(document),
     options: { epochs, batchSize, learningRate },
@@ -91,8 +95,24 @@ export function documentExperiment(
       const set = { ...document, training: { ...document.training, ...options } };
       const model = buildLayer(document.network, layers);
       const data = await loadDocumentData(document.data, files);
-      return (await planOf(set, model, data, key)) as never;
+      checkOutputs(model, data);
+      return planOf(set, model, data, key);
     },
+  });
+}
+
+/** Throws `SHAPE_MISMATCH` for a network that gives other than the data asks for, and what its layers throw for the input. */
+function checkOutputs(model: AnyLayer, { input, outputs, task }: DocumentData): void {
+  const { shape } = model.init(blankKey, input).output as TensorSpec;
+  const wanted = task === 'text' ? [null, input.shape[1], outputs] : [null, outputs];
+  if (sameShape(shape, wanted)) return;
+  const what = { classification: 'classes', regression: 'numbers', text: 'characters' }[task];
+  throw new TenonError({
+    code: 'SHAPE_MISMATCH',
+    where: 'network',
+    expected: `an output ${formatShape(wanted)}, for the ${outputs} ${what} of the data`,
+    got: formatShape(shape),
+    hint: `Let it end with dense(${outputs}); fitNetwork does that.`,
   });
 }
 
@@ -125,7 +145,10 @@ export async function splitDocumentData(
 }
 
 /** The shares as `split` takes them: exactly 1 in all, without those that are 0 (nor the test's, where that is there). */
-function sharesOf({ split }: ExperimentDocument, hasTest: boolean): { readonly [part: string]: number } {
+export function sharesOf(
+  { split }: ExperimentDocument,
+  hasTest: boolean,
+): { readonly [part: string]: number } {
   const wanted = Object.entries(split).filter(([part, share]) => share > 0 && !(hasTest && part === 'test'));
   const sum = wanted.reduce((total, [, share]) => total + share, 0);
   const exact = Math.abs(sum - 1) < 1e-9;

@@ -33,7 +33,9 @@ export interface NetworkRow {
   readonly state: number;
   /** For one example, as `multiplyAdds` counts them; null where they aren't known. */
   readonly multiplyAdds: number | null;
-  /** What is wrong with this layer: its options, or what it is given. */
+  /** Of a 'sequential' in the list: its own calls, whose figures its own include. Their names count within it. */
+  readonly children?: readonly NetworkRow[];
+  /** What is wrong with this layer: its options, or what it is given; of one with children also what is wrong with those. */
   readonly error?: TenonError;
 }
 
@@ -61,24 +63,17 @@ export function inspectNetwork(
   registry: Registry = layers,
 ): NetworkReport {
   const list = layerList(network);
-  const calls = list
-    ? list.order.map((name) => [name, list.children[name]] as const)
-    : [['', network] as const];
-  const seen = new Set<string>();
-  let given: TensorSpec | null = input;
-  const rows = calls.map(([name, spec]) => {
-    const row: NetworkRow & { readonly next: TensorSpec | null } = inspectLayer(name, spec, given, registry);
-    given = row.next;
-    const { next: _, ...rest } = row;
-    const first = !seen.has(name);
-    seen.add(name);
-    return first ? rest : { ...rest, params: 0, state: 0 };
-  });
+  const { rows, output } = inspectCalls(
+    list ? list.order.map((name) => [name, list.children[name]]) : [['', network]],
+    input,
+    registry,
+    '',
+  );
   const wrong = rows.find(({ error }) => error)?.error ?? (list && listError(network, registry));
   const sum = (column: 'params' | 'state') => rows.reduce((total, row) => total + row[column], 0);
   return {
     rows,
-    output: wrong ? null : given,
+    output: wrong ? null : output,
     params: sum('params'),
     state: sum('state'),
     multiplyAdds: rows.reduce<number | null>(
@@ -89,18 +84,45 @@ export function inspectNetwork(
   };
 }
 
+/** Calls one after the other; each is given what the one before makes, null where that isn't known. */
+function inspectCalls(
+  calls: readonly (readonly [name: string, spec: LayerSpec])[],
+  input: TensorSpec | null,
+  registry: Registry,
+  prefix: string,
+): { readonly rows: readonly NetworkRow[]; readonly output: TensorSpec | null } {
+  const seen = new Set<string>();
+  let output = input;
+  const rows = calls.map(([name, spec]) => {
+    const { next, ...row } = inspectLayer(name, spec, output, registry, prefix);
+    output = next;
+    const first = !seen.has(name);
+    seen.add(name);
+    return first ? row : { ...row, params: 0, state: 0 };
+  });
+  return { rows, output };
+}
+
 function inspectLayer(
   name: string,
   spec: LayerSpec,
   given: TensorSpec | null,
   registry: Registry,
+  prefix: string,
 ): NetworkRow & { readonly next: TensorSpec | null } {
   const layer = typeof spec?.layer === 'string' ? spec.layer : '';
-  const row = { name, layer, spec, output: null, params: 0, state: 0, multiplyAdds: null, next: null };
-  const built = attempt(() => buildLayer(spec, registry, name));
+  const path = `${prefix}${name}`;
+  const list = name === '' || !spec ? undefined : layerList(spec);
+  const calls = list?.order.map((child) => [child, list.children[child]] as const);
+  const children = calls && inspectCalls(calls, given, registry, `${path}.`).rows;
+  const row = {
+    ...{ name, layer, spec, output: null, params: 0, state: 0, multiplyAdds: null, next: null },
+    ...(children && { children }),
+  };
+  const built = attempt(() => buildLayer(spec, registry, path));
   if ('error' in built) return { ...row, error: built.error };
   if (!given) return row;
-  const made = attempt(() => measure(built.value, name, given));
+  const made = attempt(() => measure(built.value, path, given));
   return 'error' in made ? { ...row, error: made.error } : { ...row, ...made.value };
 }
 

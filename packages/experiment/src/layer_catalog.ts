@@ -80,50 +80,51 @@ function entry(
  * The layers that can stand in a list, by group, with the options that a form can show. Those that it leaves to documents
  * written by hand are in `uneditedOptions`; layers that hold others ('sequential', 'residual') aren't here.
  */
-export const layerCatalog: readonly CatalogEntry[] = /* @__PURE__ */ Object.freeze([
-  entry('core', dense(64), [count('units'), flag('bias')]),
-  entry('core', embedding(64, 64), [count('vocabulary'), count('width')]),
-  entry('core', positionEmbedding(64), [count('length')]),
-  entry('convolution', conv2d(32, 3, { padding: 'same' }), [
-    count('filters'),
-    pair('kernelSize'),
-    strides,
-    padding,
-    { ...pair('dilation'), ...optional },
-    flag('bias'),
-  ]),
-  entry('convolution', resnetBlock(32), [count('filters'), strides]),
-  entry('pooling', maxPool2d(2), [pair('poolSize'), strides, padding]),
-  entry('pooling', avgPool2d(2), [pair('poolSize'), strides, padding]),
-  entry('pooling', globalAvgPool2d()),
-  entry('normalization', batchNorm(), [
-    { name: 'momentum', kind: 'number', min: 0, max: 1, ...optional },
-    epsilon,
-    flag('scale'),
-    flag('bias'),
-  ]),
-  entry('normalization', layerNorm(), [epsilon]),
-  entry('activation', relu()),
-  entry('activation', gelu(), [flag('approximate')]),
-  entry('activation', sigmoid()),
-  entry('activation', tanh()),
-  entry('activation', softmax()),
-  entry('regularization', dropout(0.25), [rate('rate')]),
-  entry('recurrent', lstm(64), [
-    count('units'),
-    flag('returnSequences'),
-    { name: 'forgetBias', kind: 'number', ...optional },
-  ]),
-  entry('attention', multiHeadAttention({ heads: 4 }), [count('heads'), flag('causal')]),
-  entry('attention', feedForward(), [{ ...count('ratio'), ...optional }]),
-  entry('attention', transformerBlock({ heads: 4, causal: true }), [
-    count('heads'),
-    flag('causal'),
-    { ...count('mlpRatio'), ...optional },
-    { ...rate('dropout'), ...optional },
-  ]),
-  entry('shape', flatten()),
-]);
+export const layerCatalog: readonly CatalogEntry[] = /* @__PURE__ */ (() =>
+  Object.freeze([
+    entry('core', dense(64), [count('units'), flag('bias')]),
+    entry('core', embedding(64, 64), [count('vocabulary'), count('width')]),
+    entry('core', positionEmbedding(64), [count('length')]),
+    entry('convolution', conv2d(32, 3, { padding: 'same' }), [
+      count('filters'),
+      pair('kernelSize'),
+      strides,
+      padding,
+      { ...pair('dilation'), ...optional },
+      flag('bias'),
+    ]),
+    entry('convolution', resnetBlock(32), [count('filters'), strides]),
+    entry('pooling', maxPool2d(2), [pair('poolSize'), strides, padding]),
+    entry('pooling', avgPool2d(2), [pair('poolSize'), strides, padding]),
+    entry('pooling', globalAvgPool2d()),
+    entry('normalization', batchNorm(), [
+      { name: 'momentum', kind: 'number', min: 0, max: 1, ...optional },
+      epsilon,
+      flag('scale'),
+      flag('bias'),
+    ]),
+    entry('normalization', layerNorm(), [epsilon]),
+    entry('activation', relu()),
+    entry('activation', gelu(), [flag('approximate')]),
+    entry('activation', sigmoid()),
+    entry('activation', tanh()),
+    entry('activation', softmax()),
+    entry('regularization', dropout(0.25), [rate('rate')]),
+    entry('recurrent', lstm(64), [
+      count('units'),
+      flag('returnSequences'),
+      { name: 'forgetBias', kind: 'number', ...optional },
+    ]),
+    entry('attention', multiHeadAttention({ heads: 4 }), [count('heads'), flag('causal')]),
+    entry('attention', feedForward(), [{ ...count('ratio'), ...optional }]),
+    entry('attention', transformerBlock({ heads: 4, causal: true }), [
+      count('heads'),
+      flag('causal'),
+      { ...count('mlpRatio'), ...optional },
+      { ...rate('dropout'), ...optional },
+    ]),
+    entry('shape', flatten()),
+  ]))();
 
 /** Options that the catalog leaves out: how parameters begin, which is more than a field. */
 export const uneditedOptions: readonly string[] = [

@@ -53,17 +53,16 @@ async function setUp(document: ExperimentDocument): Promise<AnyPlan> {
   return experiment.setup(experiment.options, { seed: 1, key });
 }
 
-const csv = (change: object = {}): ExperimentDocument => ({
-  ...preset('table-mlp'),
-  data: {
+const csv = (change: object = {}): ExperimentDocument => {
+  const data = {
     source: 'csv',
     file: 'table.csv',
     target: 'side',
     task: 'classification',
     features: ['a', 'b'],
-    ...change,
-  } as never,
-});
+  };
+  return fitNetwork({ ...preset('table-mlp'), data: { ...data, ...change } as never }, { classes: 2 });
+};
 
 async function all(
   batches: AsyncIterable<unknown> | undefined,
@@ -209,7 +208,7 @@ describe('documentExperiment', () => {
 
   test('changes the images that it trains on, and no others', async () => {
     const data = { source: 'arrays', file: 'pictures.safetensors', classNames: ['x', 'y', 'z'] } as const;
-    const document = { ...preset('pictures-cnn'), data };
+    const document = fitNetwork({ ...preset('pictures-cnn'), data }, { classes: 3 });
     const read = async (augmentation: ExperimentDocument['augmentation'], epoch: number) => {
       const { train, validation } = await setUp({ ...document, augmentation });
       return [
@@ -286,6 +285,14 @@ describe('documentExperiment', () => {
     expect(Object.keys(report.report.test ?? {})).toEqual(['loss', ...metrics]);
     const [first, last] = [0, 1].map((epoch) => report.report.history[epoch].train.loss);
     expect(last).toBeLessThan(first);
+  });
+
+  test('refuses a network that gives other than the data asks for, before it is trained', async () => {
+    await expect(setUp({ ...csv(), network: preset('table-mlp').network })).rejects.toThrow(
+      'network: expected an output [batch, 2], for the 2 classes of the data, got [batch, 3]. Let it end with dense(2)',
+    );
+    const images = { ...csv(), network: preset('digits-cnn').network };
+    await expect(setUp(images)).rejects.toMatchObject({ code: 'SHAPE_MISMATCH', where: 'conv2d_1' });
   });
 
   test('is found again by what a run keeps of it', () => {

@@ -175,4 +175,29 @@ describe('layerCatalog', () => {
     if (option.optional) buildLayer(without as LayerSpec, layers);
     else expect(() => buildLayer(without as LayerSpec, layers)).toThrow(name);
   });
+
+  test('shows the rows of a list within the list, whose figures add up to its own', () => {
+    const inner = sequential([conv2d(4, 3), relu()]);
+    const outer = sequential({ body: inner, flatten: flatten(), head: dense(10) }).spec;
+    const [body, ...rest] = inspectNetwork(outer, images).rows;
+    const flat = inspectNetwork(inner.spec, images);
+    expect(body.children).toEqual(flat.rows);
+    expect([body.output, body.params, body.multiplyAdds]).toEqual([
+      flat.output?.shape,
+      flat.params,
+      flat.multiplyAdds,
+    ]);
+    expect(rest.map(({ children }) => children)).toEqual([undefined, undefined]);
+  });
+
+  test('names what is wrong within a list by its whole path, at the row within and at the list', () => {
+    const inner = sequential([conv2d(4, 3), relu()]).spec;
+    const children = { ...(inner.children as object), conv2d_1: { layer: 'conv2d', version: 1, filters: 0 } };
+    const outer = sequential({ body: sequential([relu()]), head: relu() }).spec;
+    const wrong = { ...outer, children: { ...(outer.children as object), body: { ...inner, children } } };
+    const [body] = inspectNetwork(wrong as LayerSpec, images).rows;
+    expect(body.children?.map(({ error }) => error?.where)).toEqual(['body.conv2d_1', undefined]);
+    expect(body.error?.where).toBe('body.conv2d_1');
+    expect(body.children?.[1].output).toBe(null);
+  });
 });

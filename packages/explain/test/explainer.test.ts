@@ -1,5 +1,4 @@
 import {
-  type AnyLayer,
   type Backend,
   createKey,
   fromNested,
@@ -9,7 +8,6 @@ import {
   rows,
   sameBits,
   type TensorSpec,
-  type Tree,
   tensorCount,
   toNested,
 } from '@tenon-ml/core';
@@ -21,16 +19,15 @@ import {
   dropout,
   embedding,
   flatten,
-  globalAvgPool2d,
   layerNorm,
   relu,
   residual,
   sequential,
   transformerBlock,
 } from '@tenon-ml/layers';
-import { meanSquaredError, softmaxCrossEntropy } from '@tenon-ml/losses';
+import { softmaxCrossEntropy } from '@tenon-ml/losses';
 import { expectClose, expectGradient } from '@tenon-ml/testkit';
-import { add, type Tensor } from '@tensorflow/tfjs-core';
+import { add, reshape, type Tensor } from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { openExplainer } from '../src/index.js';
 import { artifactOf, expectError, startedCpu } from './support.js';
@@ -49,7 +46,10 @@ test('predictions are those of the opened model, of more examples than are compu
   const artifact = artifactOf(small(), images);
   const [explainer, model] = [await openExplainer(artifact, backend), await openModel(artifact, backend)];
   const input = key.normal([70, 4, 4, 1]);
-  expectClose(await explainer.predict(input), (await model.predict(input)) as NdArray, { op: 'network', reduction: 12 });
+  expectClose(await explainer.predict(input), (await model.predict(input)) as NdArray, {
+    op: 'network',
+    reduction: 12,
+  });
   explainer.dispose();
   model.dispose();
 });
@@ -227,6 +227,33 @@ describe('what is computed', () => {
   });
   const head5 = () => sequential([dense(6), dense(5)]);
 
+  test('Grad-CAM is of the last layer that gives images, not of pixels, queries or keys', async () => {
+    const tokens = {
+      spec: { layer: 'tokens', version: 1 },
+      init: (_key: unknown, { dtype, shape: [batch, height, width, channels] }: TensorSpec) => ({
+        params: {},
+        state: {},
+        output: { dtype, shape: [batch, Number(height) * Number(width), channels] },
+      }),
+      apply: (_params: object, state: object, x: Tensor) => ({
+        output: reshape(x, [x.shape[0], -1, x.shape[3] as number]),
+        state,
+      }),
+    };
+    const x = key.normal([2, 4, 4, 1]);
+    const target = 1;
+    for (const model of [
+      sequential([conv2d(3, 3), conv2d(4, 2), flatten(), dense(2)]),
+      sequential([conv2d(4, 3), tokens as never, transformerBlock({ heads: 2 }), flatten(), dense(2)]),
+    ]) {
+      const explainer = await openExplainer(artifactOf(model, images), backend);
+      const map = await explainer.gradCam(x, { target });
+      expect(map.shape).toEqual([2, 2, 2]);
+      expect(map).toEqual(await explainer.gradCam(x, { target, path: 'conv2d_1' }));
+      explainer.dispose();
+    }
+  });
+
   test('features of images are flattened', async () => {
     const explainer = await openExplainer(artifactOf(small(), images), backend);
     const x = key.normal([2, 4, 4, 1]);
@@ -262,246 +289,6 @@ describe('what is computed', () => {
       expect(seesLater, path).toBe(path === 'transformerBlock_2.attention');
     }
     await expectError(() => explainer.gradCam(text), 'USAGE', 'class logits [batch, classes]');
-    explainer.dispose();
-  });
-});
-
-describe('gradients and losses', () => {
-  const batch = {
-    input: fromNested([
-      [1, 2],
-      [3, -1],
-      [0, 1],
-    ]),
-    target: fromNested([[1], [2], [-1]]),
-  };
-  const artifact = () => artifactOf(sequential({ line: dense(1) }), vectors(2), { outputActivation: null });
-
-  test('are those of the weighted mean', async () => {
-    const explainer = await openExplainer(artifact(), backend);
-    const { line } = await explainer.activations(batch.input, ['line']);
-    const errors = Array.from(line.data, Number).map((value, i) => value - Number(batch.target.data[i]));
-    const loss = meanSquaredError();
-    const weight = fromNested([1, 0, 3]);
-    const losses = await explainer.losses(batch, loss);
-    expect(losses.shape).toEqual([3]);
-    expectClose(
-      losses,
-      errors.map((error) => error ** 2),
-      { op: 'loss' },
-    );
-    // A mean of one is the same with any weight, but 0.
-    const weighted = await explainer.losses({ ...batch, weight }, loss);
-    expect([...weighted.data]).toEqual([losses.data[0], 0, losses.data[2]]);
-    const grads = await explainer.gradients({ ...batch, weight }, loss);
-    const factors = [1, 0, 3].map((w, i) => (2 * w * errors[i]) / 4);
-    const kernel = [0, 1].map((j) =>
-      factors.reduce((total, f, i) => total + f * Number(batch.input.data[2 * i + j]), 0),
-    );
-    expect(Object.keys(grads)).toEqual(['line.kernel', 'line.bias']);
-    expectClose(grads['line.kernel'].data, kernel, { op: 'network', dtype: 'float32' });
-    expectClose(grads['line.bias'].data, [factors.reduce((a, b) => a + b)], {
-      op: 'network',
-      dtype: 'float32',
-    });
-    explainer.dispose();
-  });
-
-  test('of sequences are the mean of their places', async () => {
-    const model = sequential([dense(2)]);
-    const explainer = await openExplainer(
-      artifactOf(model, { dtype: 'float32', shape: [null, 3, 2] }),
-      backend,
-    );
-    const input = key.normal([2, 3, 2]);
-    const labels = fromNested(
-      [
-        [0, 1, -1],
-        [1, -1, -1],
-      ],
-      'int32',
-    );
-    const loss = softmaxCrossEntropy({ ignoreLabel: -1 });
-    const losses = await explainer.losses({ input, target: labels }, loss);
-    const { dense_1 } = await explainer.activations(input, ['dense_1']);
-    const logits = toNested(dense_1) as number[][][];
-    const at = (example: number, place: number, label: number): number =>
-      Math.log(logits[example][place].reduce((total, logit) => total + Math.exp(logit), 0)) -
-      logits[example][place][label];
-    expectClose(losses, [(at(0, 0, 0) + at(0, 1, 1)) / 2, at(1, 0, 1)], { op: 'loss' });
-    explainer.dispose();
-  });
-
-  test('check targets as training does', async () => {
-    const explainer = await openExplainer(artifactOf(sequential([dense(2)]), vectors(2)), backend);
-    const wrong = { input: batch.input, target: fromNested([0, 2, 1], 'int32') };
-    const loss = softmaxCrossEntropy();
-    await expectError(() => explainer.losses(wrong, loss), 'LABEL_OUT_OF_RANGE');
-    await expectError(() => explainer.gradients(wrong, loss), 'LABEL_OUT_OF_RANGE');
-    explainer.dispose();
-  });
-
-  test('are drawn from a key in training, and without one they are not', async () => {
-    const model = sequential([dense(8), dropout(0.5), dense(1)]);
-    const explainer = await openExplainer(artifactOf(model, vectors(2)), backend);
-    const loss = meanSquaredError();
-    const of = (options = {}) => explainer.gradients(batch, loss, options);
-    expect(await of()).toEqual(await of());
-    expect(await of({ key: createKey(1) })).toEqual(await of({ key: createKey(1) }));
-    expect(await of({ key: createKey(1) })).not.toEqual(await of({ key: createKey(2) }));
-    expect(await of({ key: createKey(1) })).not.toEqual(await of());
-    explainer.dispose();
-  });
-});
-
-describe('update', () => {
-  const other = (layer: AnyLayer) => layer.init(createKey(9), vectors(2));
-  const model = sequential([dense(3), relu(), dense(2)]);
-  const x = key.normal([70, 2]);
-
-  test('takes other weights, which calls under way are not touched by', async () => {
-    const before = tensorCount();
-    const artifact = artifactOf(model, vectors(2));
-    const explainer = await openExplainer(artifact, backend);
-    const old = await explainer.saliency(x, { target: 0 });
-    const held = tensorCount();
-    const { params, state } = other(model as unknown as AnyLayer);
-    const underWay = explainer.saliency(x, { target: 0 });
-    explainer.update(params, state);
-    expect(await underWay).toEqual(old);
-    expect(tensorCount()).toBe(held);
-    const fresh = await openExplainer({ ...artifact, params, state }, backend);
-    const updated = await explainer.saliency(x, { target: 0 });
-    expect(updated).toEqual(await fresh.saliency(x, { target: 0 }));
-    expect(updated).not.toEqual(old);
-    fresh.dispose();
-    explainer.dispose();
-    explainer.dispose();
-    expect(tensorCount()).toBe(before);
-  });
-
-  test("refuses another network's weights, and keeps its own", async () => {
-    const explainer = await openExplainer(artifactOf(model, vectors(2)), backend);
-    const before = [await explainer.saliency(x), tensorCount()];
-    const wide = other(sequential([dense(4), relu(), dense(2)]) as unknown as AnyLayer);
-    await expectError(() => explainer.update(wide.params, {}), 'SHAPE_MISMATCH', 'dense_1.kernel', '[2, 3]');
-    await expectError(() => explainer.update({ dense_1: wide.params.dense_1 }, {}), 'STRUCTURE_MISMATCH');
-    expect([await explainer.saliency(x), tensorCount()]).toEqual(before);
-    explainer.dispose();
-    await expectError(() => explainer.saliency(x), 'TENSOR_CONSUMED', 'disposed');
-    await expectError(() => explainer.update(wide.params, {}), 'TENSOR_CONSUMED');
-  });
-});
-
-describe('errors', () => {
-  const pixels = sequential([globalAvgPool2d(), dense(2)]);
-  const x = key.normal([2, 4, 4, 1]);
-  type Call = (
-    explainer: Awaited<ReturnType<typeof openExplainer>>,
-    input: Tree<NdArray>,
-  ) => Promise<unknown>;
-  const rows = [
-    [
-      'an unknown path',
-      small(),
-      (e, i) => e.activations(i, ['conv2d_2']),
-      'UNKNOWN_NAME',
-      "Did you mean 'conv2d_1'",
-    ],
-    ['of features', small(), (e, i) => e.features(i, { path: 'x' }), 'UNKNOWN_NAME', "no output 'x'"],
-    ['of Grad-CAM', small(), (e, i) => e.gradCam(i, { path: 'relu1' }), 'UNKNOWN_NAME', "'relu_1'"],
-    [
-      'a class that is none',
-      small(),
-      (e, i) => e.saliency(i, { target: 4 }),
-      'LABEL_OUT_OF_RANGE',
-      'from 0 to 3, got 4',
-    ],
-    [
-      'of one example',
-      small(),
-      (e, i) => e.gradCam(i, { target: [0, -1] }),
-      'LABEL_OUT_OF_RANGE',
-      'example 2',
-    ],
-    ['half a class', small(), (e, i) => e.saliency(i, { target: 0.5 }), 'LABEL_OUT_OF_RANGE', 'got 0.5'],
-    [
-      'too few targets',
-      small(),
-      (e, i) => e.saliency(i, { target: [1] }),
-      'SHAPE_MISMATCH',
-      'one class, or 2',
-    ],
-    [
-      'no images',
-      pixels,
-      (e, i) => e.gradCam(i),
-      'USAGE',
-      'gradCam: expected a network with a layer that gives images',
-    ],
-    [
-      'vectors',
-      small(),
-      (e, i) => e.gradCam(i, { path: 'flatten_1' }),
-      'SHAPE_MISMATCH',
-      'got float32 [batch, 12]',
-    ],
-    [
-      'another input',
-      small(),
-      (e) => e.saliency(fromNested([[1]])),
-      'SHAPE_MISMATCH',
-      'input: expected float32',
-    ],
-    [
-      'no example',
-      small(),
-      (e) => e.layers(key.normal([0, 4, 4, 1])),
-      'INVALID_ARGUMENT',
-      'at least one example',
-    ],
-    [
-      'no prediction',
-      small(),
-      (e) => e.saliency({ ...x, data: Float32Array.from(x.data).fill(Number.NaN) } as NdArray),
-      'NOT_FINITE',
-      'example 1',
-    ],
-  ] as const satisfies readonly (readonly [string, object, Call, string, string])[];
-
-  test.each(rows)('%s', async (_, layer, call, code, message) => {
-    const explainer = await openExplainer(artifactOf(layer, images), backend);
-    const before = tensorCount();
-    await expectError(() => (call as Call)(explainer, x), code, message);
-    expect(tensorCount()).toBe(before);
-    // It goes on to work.
-    await explainer.saliency(x);
-    explainer.dispose();
-  });
-
-  test('a model without class logits', async () => {
-    const artifact = artifactOf(small(), images, { outputActivation: null });
-    const explainer = await openExplainer(artifact, backend);
-    await expectError(
-      () => explainer.saliency(x),
-      'USAGE',
-      'saliency: expected a model whose output is class logits',
-    );
-    await expectError(() => explainer.gradCam(x), 'USAGE', 'which are no logits');
-    explainer.dispose();
-  });
-
-  test('a model of integers', async () => {
-    const model = sequential([embedding(5, 3), flatten(), dense(2)]);
-    const explainer = await openExplainer(artifactOf(model, { dtype: 'int32', shape: [null, 2] }), backend);
-    const ids = fromNested([[1, 2]], 'int32');
-    await expectError(
-      () => explainer.saliency(ids),
-      'USAGE',
-      'got int32 [1, 2]',
-      'no gradient with respect to integers',
-    );
-    expect(await explainer.attention(ids)).toEqual({});
     explainer.dispose();
   });
 });

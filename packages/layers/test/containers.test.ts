@@ -15,14 +15,12 @@ import {
   read,
   sameBits,
   type TensorSpec,
-  type Tree,
   tfjsBackend,
   toNested,
   treeEntries,
   treeLeaves,
-  valueAndGrad,
 } from '@tenon-ml/core';
-import { add, mul, sum, type Tensor } from '@tensorflow/tfjs-core';
+import { mul, sum, type Tensor } from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { layers } from '../src/all.js';
@@ -205,56 +203,6 @@ describe('sequential', () => {
     });
     const { taps } = await trained(model, fromNested([[1]]));
     expect(taps).toEqual(['stem.relu_1', 'stem.tanh_1', 'stem', 'join.body', 'join.shortcut', 'join']);
-  });
-
-  test('goes on with what an observer puts in the place of an output, which gives gradients of any of them', async () => {
-    const model = sequential({
-      stem: sequential({ first: dense(2, { bias: false }) }),
-      join: residual(tanh()),
-      last: dense(1, { bias: false }),
-    });
-    const made = model.init(key, vectors(2));
-    const params = {
-      stem: {
-        first: {
-          kernel: fromNested([
-            [1, -1],
-            [2, 3],
-          ]),
-        },
-      },
-      last: { kernel: fromNested([[10], [100]]) },
-    } as typeof made.params;
-    const step = compile(
-      (p: Device<typeof params>, s: Device<typeof made.state>, x: Tensor, zero: { [path: string]: Tensor }) =>
-        valueAndGrad((given: { [path: string]: Tensor }) => {
-          const onTap = (path: string, output: Tree<Tensor>) => {
-            const name = path.replace('.', '_');
-            return Object.hasOwn(given, name) ? add(output as Tensor, given[name]) : undefined;
-          };
-          return sum(model.apply(p, s, x, createContext({ training: true, onTap })).output);
-        })(zero),
-      { backend },
-    );
-    const zero = () => fromNested([[0, 0]]);
-    const { value, grads } = await read(
-      step(params, made.state, fromNested([[0.1, 0.05]]), {
-        stem_first: zero(),
-        join_body: zero(),
-        join: zero(),
-      }),
-    );
-    // first = [0.2, 0.05], y = Σ k·(first + tanh(first)).
-    const first = [0.2, 0.05];
-    const kernel = [10, 100];
-    const expected = kernel.reduce((total, k, i) => total + k * (first[i] + Math.tanh(first[i])), 0);
-    expect(toNested(value)).toBeCloseTo(expected, 4);
-    expect(toNested(grads.join)).toEqual([kernel]);
-    expect(toNested(grads.join_body)).toEqual([kernel]);
-    const [row] = toNested(grads.stem_first) as number[][];
-    for (const [i, got] of row.entries()) {
-      expect(got).toBeCloseTo(kernel[i] * (2 - Math.tanh(first[i]) ** 2), 4);
-    }
   });
 
   test('hands on the losses of its children, in the order of calls', async () => {

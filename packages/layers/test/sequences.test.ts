@@ -1,6 +1,5 @@
 import '@tensorflow/tfjs-backend-cpu';
 import {
-  type ContextOptions,
   compile,
   createContext,
   createKey,
@@ -21,9 +20,9 @@ import {
   zeros,
 } from '@tenon-ml/core';
 import { expectClose } from '@tenon-ml/testkit';
-import { engine, type Tensor, zerosLike } from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
-import { beforeAll, describe, expect, test, vi } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import {
   type ChildLayer,
   dense,
@@ -374,53 +373,6 @@ describe('transformerBlock', () => {
     expect([...still.data].filter((value, i) => value === noise.data[i])).toHaveLength(0);
     expect(sameBits(await output(layer, x, made, true), x)).toBe(true);
     expect(sameBits(await output(layer, noise, made, true), trained)).toBe(true);
-  });
-});
-
-describe('the query and the key of an attention', () => {
-  const x = key.normal([2, 5, 4]);
-  const model = sequential([transformerBlock({ heads: 2, causal: true })]);
-  const made = model.init(key, spec([null, 5, 4]));
-
-  async function observed(onTap?: ContextOptions['onTap']) {
-    const kernels = vi.spyOn(engine(), 'runKernel');
-    const call = compile(
-      (p: Device<Params<Leaf>>, input: Tensor) =>
-        model.apply(p, {}, input, createContext({ training: false, ...(onTap && { onTap }) })).output,
-      { backend },
-    );
-    const result = await read(call(made.params, x));
-    const count = kernels.mock.calls.length;
-    kernels.mockRestore();
-    return { result, count };
-  }
-
-  test('are shown, and cost nothing', async () => {
-    const shapes: { [path: string]: readonly number[] } = {};
-    const seen = await observed((path, value) => {
-      shapes[path] = (value as Tensor).shape;
-      return undefined;
-    });
-    expect(Object.entries(shapes).filter(([path]) => path.includes('attention'))).toEqual([
-      ['transformerBlock_1.attention.query', [2, 2, 5, 2]],
-      ['transformerBlock_1.attention.key', [2, 2, 5, 2]],
-      ['transformerBlock_1.attention', [2, 5, 4]],
-    ]);
-    const unseen = await observed();
-    expect(sameBits(seen.result as NdArray, unseen.result as NdArray)).toBe(true);
-    expect(unseen.count).toBeGreaterThan(10);
-    expect(seen.count).toBe(unseen.count);
-  });
-
-  test('are those that the weights are made of', async () => {
-    // A first position has itself alone to look at; with keys of 0 the others look at all alike.
-    const blind = await observed((path, value) =>
-      path.endsWith('.key') ? zerosLike(value as Tensor) : undefined,
-    );
-    const plain = await observed();
-    const first = (y: unknown) => (toNested(y as NdArray) as number[][][]).map(([row]) => row);
-    expect(first(blind.result)).toEqual(first(plain.result));
-    expect(sameBits(blind.result as NdArray, plain.result as NdArray)).toBe(false);
   });
 });
 

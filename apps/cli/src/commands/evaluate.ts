@@ -1,23 +1,27 @@
-import { join, resolve } from 'node:path';
 import { TenonError } from '@tenon-ml/core';
-import { folderStore } from '@tenon-ml/core/node';
 import { evaluateModel, type Figures, readRun, setUpRun } from '@tenon-ml/train';
 import { startBackend } from '../backends.js';
 import { findOrigin } from '../experiments.js';
 import type { Output } from '../output.js';
 import { openRunModel } from '../run_model.js';
+import { isZip, openRunStore } from '../run_store.js';
 
-/** `tenon evaluate RUN`: the saved model's figures on the run's test data. */
+/**
+ * `tenon evaluate RUN`: the saved model's figures on the run's test data. RUN is a folder, on the backend that it
+ * was trained on; or a zip of one, which may come from another machine, on any.
+ */
 export async function evaluate(
   run: string,
   flags: { readonly backend?: string },
   output: Output,
 ): Promise<{ run: string; test: Figures }> {
-  const folder = resolve(run);
-  const store = folderStore(folder);
+  const store = await openRunStore(run);
   const description = await readRun(store);
-  const { experiment } = await findOrigin(description.origin, join(folder, 'run.json'));
-  const { backend } = await startBackend(flags.backend ?? description.backend);
+  const { experiment } = await findOrigin(description.origin, `${store.location}/run.json`, {
+    store,
+    data: description.data,
+  });
+  const { backend } = await startBackend(flags.backend ?? (isZip(run) ? 'auto' : description.backend));
   try {
     const plan = await setUpRun(experiment, description, { note: output.note });
     if (!plan.test) {
@@ -28,11 +32,11 @@ export async function evaluate(
         hint: 'Give its plan a dataset as `test`.',
       });
     }
-    const model = await openRunModel(folder, backend);
+    const model = await openRunModel(store, backend);
     try {
       const { loss, metrics } = plan;
       return {
-        run: folder,
+        run: store.location,
         test: await evaluateModel(model.artifact, plan.test, { loss, metrics, backend }),
       };
     } finally {

@@ -1,11 +1,11 @@
-import { resolve } from 'node:path';
 import { TenonError } from '@tenon-ml/core';
+import { generateText, vocabularyOf } from '@tenon-ml/data';
 import { readCsvText } from '@tenon-ml/data/node';
 import { type Answer, answer } from '../answer.js';
 import { startBackend } from '../backends.js';
 import { decodeInputFile } from '../decode_input.js';
 import { openRunModel } from '../run_model.js';
-import { sampleText, type TextOptions, vocabularyOf } from '../sample_text.js';
+import { openRunStore } from '../run_store.js';
 
 /** What `tenon predict` says of one file: one entry for each example in it. */
 export type FilePrediction = Answer & { readonly file: string };
@@ -35,7 +35,7 @@ export async function predict(
   const { backend: name, prompt, length = 200, temperature = 1, topK, seed = 0 } = flags;
   const { backend } = await startBackend(name);
   try {
-    const model = await openRunModel(resolve(run), backend);
+    const model = await openRunModel(await openRunStore(run), backend);
     try {
       const vocabulary = vocabularyOf(model);
       const isText = (file: string): boolean => vocabulary !== undefined && file.endsWith('.txt');
@@ -43,8 +43,9 @@ export async function predict(
       const results: (FilePrediction | TextPrediction)[] = [];
       const write = async (beginning: string, file?: string): Promise<void> => {
         if (!vocabulary) return;
-        const options: TextOptions = { prompt: beginning, length, temperature, topK, seed };
-        const text = await sampleText(model, vocabulary, options);
+        const options = { prompt: beginning, length, temperature, topK, seed };
+        let text = '';
+        for await (const character of generateText(model, vocabulary, options)) text += character;
         results.push({ ...(file !== undefined && { file }), prompt: beginning, text });
       };
       if (prompt !== undefined || files.length === 0) await write(prompt ?? '');

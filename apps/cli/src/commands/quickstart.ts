@@ -1,4 +1,3 @@
-import { join, resolve } from 'node:path';
 import { type Classification, type NdArray, reshaped, sizeOf } from '@tenon-ml/core';
 import { folderStore } from '@tenon-ml/core/node';
 import { readRun, setUpRun } from '@tenon-ml/train';
@@ -50,13 +49,14 @@ async function predictSample(
   folder: string,
   backendName: string,
 ): Promise<{ image: NdArray; label: string; prediction: Classification }> {
-  const description = await readRun(folderStore(folder));
-  const { experiment } = await findOrigin(description.origin, join(folder, 'run.json'));
+  const store = folderStore(folder);
+  const description = await readRun(store);
+  const { experiment } = await findOrigin(description.origin, `${folder}/run.json`, { store });
   const { test, classNames = [] } = await setUpRun(experiment, description);
   if (!test) throw new Error('The digits recipe has test data.');
   const { backend } = await startBackend(backendName);
   try {
-    const model = await openRunModel(resolve(folder), backend);
+    const model = await openRunModel(store, backend);
     for await (const { input, target } of test) {
       const images = input as NdArray;
       const shape = [1, ...images.shape.slice(1)];

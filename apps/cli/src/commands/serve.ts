@@ -1,8 +1,8 @@
-import { resolve } from 'node:path';
 import { startBackend } from '../backends.js';
 import { interruption } from '../interruption.js';
 import type { Output } from '../output.js';
 import { openRunModel } from '../run_model.js';
+import { openRunStore } from '../run_store.js';
 import { startServer } from '../server.js';
 
 export interface ServeFlags {
@@ -19,7 +19,7 @@ export async function serve(run: string, flags: ServeFlags, output: Output): Pro
   const { backend } = await startBackend(flags.backend);
   const interrupted = interruption(() => output.note('Answering what has come in. Again to stop at once.'));
   try {
-    const model = await openRunModel(resolve(run), backend);
+    const model = await openRunModel(await openRunStore(run), backend);
     const { host, port } = flags;
     const server = await startServer({ model, host, port, signal: interrupted.signal });
     const { url } = server;

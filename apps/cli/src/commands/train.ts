@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { TenonError } from '@tenon-ml/core';
 import { folderStore } from '@tenon-ml/core/node';
+import { learningRateControl } from '@tenon-ml/experiment';
 import {
   type ExperimentOptions,
   type RunReport,
@@ -10,14 +11,23 @@ import {
   runExperiment,
 } from '@tenon-ml/train';
 import { startBackend } from '../backends.js';
-import { type FoundExperiment, findExperiment, findOrigin } from '../experiments.js';
+import {
+  type FoundExperiment,
+  findExperiment,
+  findOrigin,
+  foundDocument,
+  isDocumentFile,
+  readDocumentFile,
+} from '../experiments.js';
 import { Interrupted, interruption } from '../interruption.js';
 import { formatResult, type Output } from '../output.js';
 import { lockRun } from '../run_lock.js';
+import { refuseZip } from '../run_store.js';
 
 export interface TrainFlags {
   readonly out?: string;
-  readonly seed: number;
+  /** 0 by default, a document's own. */
+  readonly seed?: number;
   readonly epochs?: number;
   readonly set: readonly string[];
   readonly data?: string;
@@ -33,11 +43,10 @@ export interface TrainResult {
   readonly exitCode: number;
 }
 
-/** `tenon train RECIPE|FILE` */
+/** `tenon train RECIPE|FILE`; a .json file is a document. */
 export async function train(nameOrFile: string, flags: TrainFlags, output: Output): Promise<TrainResult> {
-  const found = await findExperiment(nameOrFile);
+  const { found, folder } = await findTraining(nameOrFile, flags);
   const options = resolveOptions(found.experiment, parseOptions(found, flags));
-  const folder = resolve(flags.out ?? newRunFolder(found.experiment.name));
   if (existsSync(join(folder, 'run.json'))) {
     throw new TenonError({
       code: 'USAGE',
@@ -46,12 +55,28 @@ export async function train(nameOrFile: string, flags: TrainFlags, output: Outpu
       hint: `Go on with it: tenon resume ${show(folder)}; or choose another folder with --out.`,
     });
   }
-  const { seed, data } = flags;
+  const { seed = found.seed ?? 0, data } = flags;
   return execute(
     found,
     { folder, backend: flags.backend, options, seed, data: data && resolve(data), resume: false },
     output,
   );
+}
+
+/** What is to be trained, and the run's folder: a document looks for its data there, where no other place is given. */
+async function findTraining(
+  nameOrFile: string,
+  flags: TrainFlags,
+): Promise<{ readonly found: FoundExperiment; readonly folder: string }> {
+  const { data, seed, epochs, out } = flags;
+  if (!isDocumentFile(nameOrFile)) {
+    const found = await findExperiment(nameOrFile);
+    return { found, folder: resolve(out ?? newRunFolder(found.experiment.name)) };
+  }
+  const document = await readDocumentFile(nameOrFile, { seed, epochs });
+  const folder = resolve(out ?? newRunFolder(document.name));
+  const place = { store: folderStore(folder), data: data && resolve(data) };
+  return { found: foundDocument(document, place), folder };
 }
 
 /** `tenon resume RUN` */
@@ -60,9 +85,14 @@ export async function resume(
   flags: { readonly backend?: string },
   output: Output,
 ): Promise<TrainResult> {
+  refuseZip(run);
   const folder = resolve(run);
-  const description = await readRun(folderStore(folder));
-  const found = await findOrigin(description.origin, join(folder, 'run.json'));
+  const store = folderStore(folder);
+  const description = await readRun(store);
+  const found = await findOrigin(description.origin, join(folder, 'run.json'), {
+    store,
+    data: description.data,
+  });
   return execute(found, { folder, backend: flags.backend ?? description.backend, resume: true }, output);
 }
 
@@ -100,6 +130,8 @@ async function executeLocked(
   try {
     view.note(`${experiment.name} on ${info.name}, into ${show(folder)}`);
     const store = folderStore(folder);
+    // What was changed by hand while it ran, in the studio, is part of the run.
+    const rate = await learningRateControl(store);
     for await (const event of runExperiment(experiment, {
       ...rest,
       backend,
@@ -107,6 +139,7 @@ async function executeLocked(
       origin,
       signal: interrupted.signal,
       note: view.note,
+      ...(rate.changes.length > 0 && { adjust: rate.adjust }),
     })) {
       view.event(event);
       if (event.type === 'report') report = event.report;

@@ -1,6 +1,7 @@
 import { data } from './data.js';
 import { drawing } from './drawing.js';
 import { errors } from './errors.js';
+import { layers } from './layers.js';
 import { network } from './network.js';
 import { shell } from './shell.js';
 import { takeHome } from './take_home.js';
@@ -15,6 +16,7 @@ function textsOf(language: Language) {
     shell: shell[language],
     data: data[language],
     network: network[language],
+    layers: layers[language],
     training: training[language],
     understanding: understanding[language],
     takeHome: takeHome[language],
@@ -37,6 +39,10 @@ export class LanguageChoice {
   );
   private readonly short = $derived(new Intl.NumberFormat(this.current, { maximumSignificantDigits: 4 }));
 
+  private readonly compacts = $derived(
+    new Intl.NumberFormat(this.current, { notation: 'compact', maximumSignificantDigits: 3 }),
+  );
+
   choose(language: Language): void {
     this.current = language;
     remember(kept, language);
@@ -45,6 +51,11 @@ export class LanguageChoice {
   /** 1,797 */
   count(value: number): string {
     return this.whole.format(value);
+  }
+
+  /** 1.2M, 123万: of large counts what the eye wants to know. */
+  compact(value: number): string {
+    return this.compacts.format(value);
   }
 
   /** 98.5 % */

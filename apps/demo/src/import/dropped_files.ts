@@ -1,4 +1,4 @@
-import { TenonError } from '@tenon-ml/core';
+import { TenonError } from '@tenon-ml/core/errors';
 import { checkLimit, type limits } from './limits.js';
 
 /** Where a file was in what was dropped, with '/' between names; its name alone where it wasn't in a folder. */

@@ -118,8 +118,14 @@ function titleOf(files: readonly File[]): string {
   return baseName(path).replace(/\.[^.]+$/, '');
 }
 
-/** How the text of a drop is learned from until the person says otherwise. */
-const textDefaults = { context: 64, stepsPerEpoch: 100 } as const;
+/** What the windows of a text are until the person says otherwise: shorter in a short text, so that each part has some. */
+function textSpec(characters: number): DataSpec & { source: 'text' } {
+  const context = Math.min(64, Math.floor(characters / 20));
+  return { source: 'text', file: 'text.txt', context, stepsPerEpoch: 100 };
+}
+
+/** Less than this is nothing to learn from. */
+const fewestCharacters = 200;
 
 async function importText(
   files: readonly File[],
@@ -136,11 +142,16 @@ async function importText(
   const text = texts.join('\n');
   let examples = 0;
   for (const _ of text) examples++;
-  if (examples < 2) {
-    throw new TenonError({ code: 'DATA_INVALID', where, expected: 'a text', got: 'an empty one' });
+  if (examples < fewestCharacters) {
+    throw new TenonError({
+      code: 'DATA_INVALID',
+      where,
+      expected: `a text of at least ${fewestCharacters} characters`,
+      got: String(examples),
+    });
   }
   await store.write('text.txt', new TextEncoder().encode(text));
-  return { data: { source: 'text', file: 'text.txt', ...textDefaults }, examples };
+  return { data: textSpec(examples), examples };
 }
 
 async function readDocument(file: File): Promise<unknown> {

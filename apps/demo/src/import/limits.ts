@@ -1,4 +1,4 @@
-import { TenonError } from '@tenon-ml/core';
+import { TenonError } from '@tenon-ml/core/errors';
 
 /** What a browser's tab can take in, in bytes and counts; larger things are for the command line. */
 export const limits = {

@@ -1,4 +1,11 @@
-import { type ArtifactStore, type NdArray, readSafetensors, readText, TenonError } from '@tenon-ml/core';
+import {
+  type ArtifactStore,
+  type NdArray,
+  readSafetensors,
+  readText,
+  rows,
+  TenonError,
+} from '@tenon-ml/core';
 import { type CsvTable, parseCsv } from '@tenon-ml/data';
 import { cifar10Info, parseCifar10 } from '@tenon-ml/data/cifar10';
 import { digits, digitsInfo } from '@tenon-ml/data/digits';
@@ -112,30 +119,21 @@ async function* embedded(): AsyncGenerator<Examples> {
   yield* digits().batch(2000);
 }
 
-/** A file at a time: all of them together are 180 MB. */
-async function* cifar10Parts(
-  files: ArtifactStore,
-  limit = Number.POSITIVE_INFINITY,
-): AsyncGenerator<Examples> {
-  // Those of the training part; of the test's a fifth, as it is trained.
-  let left = limit;
-  for (const path of await files.list()) {
-    if (!/^(data_batch_\d+|test_batch)\.bin$/.test(path)) continue;
-    const { input, target } = parseCifar10(await files.read(path), path);
-    const own = path.startsWith('test_') ? Math.ceil(limit / 5) : left;
-    const count = Math.min(own, target.shape[0]);
-    if (path.startsWith('data_batch_')) left -= count;
-    const length = input.data.length / target.shape[0];
-    if (count === target.shape[0]) yield { input, target };
-    else if (count > 0) {
-      yield {
-        input: {
-          ...input,
-          shape: [count, ...input.shape.slice(1)],
-          data: input.data.subarray(0, count * length),
-        },
-        target: { ...target, shape: [count], data: target.data.subarray(0, count) },
-      };
+/** The records that an experiment reads, a file at a time: all of them together are 180 MB. */
+async function* cifar10Parts(files: ArtifactStore, limit?: number): AsyncGenerator<Examples> {
+  const paths = await files.list();
+  const parts = [
+    [/(^|\/)data_batch_\d+\.bin$/, limit],
+    [/(^|\/)test_batch\.bin$/, limit && Math.ceil(limit / 5)],
+  ] as const;
+  for (const [names, most = Number.POSITIVE_INFINITY] of parts) {
+    let left = most;
+    for (const path of paths.filter((name) => names.test(name))) {
+      if (left === 0) break;
+      const { input, target } = parseCifar10(await files.read(path), path);
+      const count = Math.min(left, target.shape[0]);
+      left -= count;
+      yield { input: rows(input, 0, count), target: rows(target, 0, count) };
     }
   }
 }

@@ -1,4 +1,4 @@
-import { TenonError } from '@tenon-ml/core';
+import { TenonError } from '@tenon-ml/core/errors';
 import type { PictureDecoder } from './pictures.js';
 import { type Channels, coverSquare } from './resize.js';
 
@@ -49,8 +49,8 @@ export function workerDecoder(): PictureDecoder {
   };
 }
 
-/** A large picture is first drawn at so many times the side: the mean over areas does the rest. */
-const oversampling = 4;
+/** A larger square is first drawn at this side, which blurs a little; the mean over areas does the rest. */
+const largestSide = 1024;
 
 /**
  * A file's picture as uint8 [side, side, channels], as `coverSquare` makes it; null where the browser can't decode it. Of
@@ -70,7 +70,7 @@ export async function decodePicture(
   try {
     const { width, height } = bitmap;
     const size = Math.min(width, height);
-    const drawn = Math.min(size, oversampling * side);
+    const drawn = Math.min(size, largestSide);
     const context = new OffscreenCanvas(drawn, drawn).getContext('2d', { willReadFrequently: true });
     if (!context) return null;
     context.imageSmoothingQuality = 'high';

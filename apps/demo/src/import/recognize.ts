@@ -1,4 +1,4 @@
-import { TenonError } from '@tenon-ml/core';
+import { TenonError } from '@tenon-ml/core/errors';
 import { baseName, pathOf } from './dropped_files.js';
 import { checkLimit } from './limits.js';
 

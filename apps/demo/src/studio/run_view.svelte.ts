@@ -10,6 +10,7 @@ import type {
   RunUpdate,
   StoredRun,
 } from '../worker/protocol.js';
+import type { PastEvents } from '../worker/runs.js';
 import { addSteps, type Curves, emptyCurves } from './curves.js';
 import { type OpenWorker, openWorker } from './workers.js';
 
@@ -115,15 +116,18 @@ export class RunView {
   }
 
   /** The curves of a run in the storage. */
-  fill(curves: Pick<RunUpdate, 'steps' | 'epochs'>): void {
+  fill(curves: PastEvents): void {
     this.clearCurves();
     addSteps(this.curves, curves.steps);
     this.curves.epochs = curves.epochs;
     const last = curves.steps.at(-1)?.step ?? 0;
+    const { stepsPerEpoch = null, parameters = 0 } = curves.start ?? {};
+    this.parameters = parameters;
     this.position = {
       ...this.position,
       step: Math.max(this.position.step, last),
       epoch: curves.epochs.length,
+      stepsPerEpoch,
     };
     this.version++;
   }

@@ -6,6 +6,7 @@ import type { BackendName, StoredRun } from '../worker/protocol.js';
 import { DataState } from './data_state.svelte.js';
 import { Messages } from './messages.svelte.js';
 import { ModelView } from './model_view.svelte.js';
+import { NetworkEditor } from './network_editor.svelte.js';
 import { RunView } from './run_view.svelte.js';
 import { type Section, sectionOf } from './sections.js';
 import { ThemeChoice } from './theme.svelte.js';
@@ -28,6 +29,7 @@ export class Studio {
   readonly messages = new Messages();
   readonly data = new DataState(this);
   readonly model = new ModelView(this);
+  readonly editor = new NetworkEditor(this);
   section = $state<Section>('data');
   presets = $state.raw<readonly Preset[]>([]);
   document = $state.raw<ExperimentDocument | null>(null);

@@ -1,4 +1,4 @@
-import { isTenonError } from '@tenon-ml/core';
+import { isTenonError } from '@tenon-ml/core/errors';
 import { type TransferHandler, transferHandlers } from 'comlink';
 import type { PlainError } from './protocol.js';
 
@@ -16,8 +16,15 @@ export class WorkerError extends Error {
 export function plainError(error: unknown): PlainError {
   if (error instanceof WorkerError) return error.plain;
   if (isTenonError(error)) {
-    const { code, message, where } = error;
-    return { code, message, ...(where !== undefined && { where }) };
+    const { code, message, where, expected, got, hint } = error;
+    return {
+      code,
+      message,
+      ...(where !== undefined && { where }),
+      ...(expected !== undefined && { expected }),
+      ...(got !== undefined && { got }),
+      ...(hint !== undefined && { hint }),
+    };
   }
   return { code: 'other', message: error instanceof Error ? error.message : String(error) };
 }

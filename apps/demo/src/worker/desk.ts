@@ -1,6 +1,17 @@
 import type { LayerSpec, TensorSpec } from '@tenon-ml/core';
 import { opfsStore, storageEstimate } from '@tenon-ml/core/browser';
-import { type ExperimentDocument, inspectNetwork, layerCatalog, presets } from '@tenon-ml/experiment';
+import {
+  documentCode,
+  documentFromText,
+  documentToText,
+  type ExperimentDocument,
+  fitNetwork,
+  inspectNetwork,
+  layerCatalog,
+  type PresetId,
+  presets,
+  type NetworkRow as Row,
+} from '@tenon-ml/experiment';
 import { plainError } from './calls.js';
 import { createDataDesk } from './desk_data.js';
 import type { PlainError } from './protocol.js';
@@ -15,12 +26,18 @@ export interface NetworkRow {
   readonly params: number;
   readonly state: number;
   readonly multiplyAdds: number | null;
+  /** Of a list within the list. */
+  readonly children: readonly NetworkRow[];
   readonly error: PlainError | null;
 }
 
 export interface NetworkTable {
   readonly rows: readonly NetworkRow[];
+  /** What the network gives, null for the batch; null where there is an error. */
+  readonly output: readonly (number | null)[] | null;
   readonly params: number;
+  /** Numbers that are saved without being trained. */
+  readonly state: number;
   readonly multiplyAdds: number | null;
   /** What keeps it from being built. */
   readonly error: PlainError | null;
@@ -36,17 +53,22 @@ export function createDesk() {
     catalog: () => layerCatalog,
     inspect(network: LayerSpec, input: TensorSpec): NetworkTable {
       const report = inspectNetwork(network, input);
-      const rows = report.rows.map(({ output, error, ...row }) => ({
-        ...row,
-        output,
-        error: error ? plainError(error) : null,
-      }));
       return {
-        rows,
+        rows: report.rows.map(plainRow),
+        output: report.output?.shape ?? null,
         params: report.params,
+        state: report.state,
         multiplyAdds: report.multiplyAdds,
         error: report.error ? plainError(report.error) : null,
       };
+    },
+    /** What keeps the network of each preset from taking an input; null for those that can. */
+    suits(input: TensorSpec): { readonly [Id in PresetId]: PlainError | null } {
+      const problems = presets.map(({ id, document }) => {
+        const { error } = inspectNetwork(fitNetwork(document, { input }).network, input);
+        return [id, error ? plainError(error) : null] as const;
+      });
+      return Object.fromEntries(problems) as { [Id in PresetId]: PlainError | null };
     },
     code: (document: ExperimentDocument): string => documentCode(document),
     toText: (document: ExperimentDocument): Promise<string> => documentToText(document),
@@ -59,6 +81,7 @@ export function createDesk() {
     storage: storageEstimate,
   };
 }
-const documentCode = (d: ExperimentDocument) => JSON.stringify(d);
-const documentToText = async (d: ExperimentDocument) => btoa(JSON.stringify(d));
-const documentFromText = async (t: string) => JSON.parse(atob(t)) as ExperimentDocument;
+
+function plainRow({ children = [], error, ...row }: Row): NetworkRow {
+  return { ...row, children: children.map(plainRow), error: error ? plainError(error) : null };
+}

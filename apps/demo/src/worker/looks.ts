@@ -1,5 +1,5 @@
 import { type Loss, type NdArray, TenonError, treeEntries } from '@tenon-ml/core';
-import { codePoints, isCharacters } from '@tenon-ml/data';
+import { codePoints, generateText, isCharacters } from '@tenon-ml/data';
 import { histogram, nearest } from '@tenon-ml/explain';
 import { heatPicture, pictureOf, planePicture, signedPicture } from './pictures.js';
 import type { Picture } from './protocol.js';
@@ -229,7 +229,6 @@ export async function neighboursOf(
 export async function* textOf(
   subject: Subject,
   { prompt, length, temperature, topK, seed }: TextRequest,
-  signal: AbortSignal,
 ): AsyncGenerator<string> {
   const vocabulary = vocabularyOf(subject);
   const model = { artifact: subject.artifact, predict: (input: NdArray) => subject.explainer.predict(input) };
@@ -238,7 +237,6 @@ export async function* textOf(
     length,
     temperature,
     seed,
-    signal,
     ...(topK > 0 && { topK }),
   });
 }
@@ -298,4 +296,3 @@ function softmax(logits: ArrayLike<number>): number[] {
   const total = weights.reduce((a, b) => a + b, 0);
   return weights.map((weight) => weight / total);
 }
-const generateText: any = null;

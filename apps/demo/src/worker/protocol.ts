@@ -8,6 +8,10 @@ export interface PlainError {
   readonly code: string;
   readonly message: string;
   readonly where?: string;
+  /** The halves of a `TenonError`'s sentence, and what to do, where it is made of them. In English, as the message. */
+  readonly expected?: string;
+  readonly got?: string;
+  readonly hint?: string;
 }
 
 /** A picture of pixels, row by row, as a canvas takes it. */

@@ -11,9 +11,12 @@ export interface SubjectInfo {
   readonly drawn: boolean;
   readonly classNames: readonly string[];
   readonly featureNames: readonly string[];
+  /** How many numbers an example of a table has; 0 for other kinds. */
+  readonly features: number;
   readonly vocabulary: number;
-  /** Paths that Grad-CAM can look at, and those of activations. */
+  /** Paths that Grad-CAM can look at, and the one to begin with: the last that is more than a few pixels. */
   readonly imageLayers: readonly string[];
+  readonly gradCamLayer: string;
   /** How many training examples neighbours come from; 0 where the data isn't here. */
   readonly neighbours: number;
   readonly regression: boolean;

@@ -1,6 +1,13 @@
 import { type ArtifactStore, isTenonError, readJson, readText } from '@tenon-ml/core';
 import { listFolders, opfsStore, removeTree } from '@tenon-ml/core/browser';
-import { type EpochRecord, listCheckpoints, readReport, readRun, type TrainEvent } from '@tenon-ml/train';
+import {
+  type EpochRecord,
+  listCheckpoints,
+  readReport,
+  readRun,
+  type StartEvent,
+  type TrainEvent,
+} from '@tenon-ml/train';
 import { heldNames, holding, runLock } from './locks.js';
 import type { RunOrigin, StepPoint, StoredRun } from './protocol.js';
 import { learningRateOf } from './rates.js';
@@ -55,13 +62,18 @@ export async function removeRun(id: string): Promise<void> {
   await holding(runLock(id), () => removeTree(`runs/${id}`));
 }
 
-/** The curves of a run: what its log holds. */
-export async function readCurves(
-  store: ArtifactStore,
-): Promise<{ steps: StepPoint[]; epochs: EpochRecord[] }> {
+/** What a run's log holds: its curves, and what it began with. */
+export interface PastEvents {
+  readonly steps: StepPoint[];
+  readonly epochs: EpochRecord[];
+  readonly start: Pick<StartEvent, 'stepsPerEpoch' | 'parameters'> | null;
+}
+
+export async function readCurves(store: ArtifactStore): Promise<PastEvents> {
   const steps: StepPoint[] = [];
   const epochs: EpochRecord[] = [];
-  if ((await store.list('events.jsonl')).length === 0) return { steps, epochs };
+  let start: PastEvents['start'] = null;
+  if ((await store.list('events.jsonl')).length === 0) return { steps, epochs, start };
   for (const line of (await readText(store, 'events.jsonl')).split('\n')) {
     const event = parse(line);
     if (event?.type === 'step') {
@@ -69,9 +81,11 @@ export async function readCurves(
     } else if (event?.type === 'epoch') {
       const { type: _, ...record } = event;
       epochs.push(record);
+    } else if (event?.type === 'start') {
+      start = { stepsPerEpoch: event.stepsPerEpoch, parameters: event.parameters };
     }
   }
-  return { steps, epochs };
+  return { steps, epochs, start };
 }
 
 /** A line of the log; nothing for the last one of a tab that was closed while it wrote it. */

@@ -126,19 +126,28 @@ export async function infoOf(subject: Subject, neighbours: number): Promise<Subj
     drawn: isDigits(artifact),
     classNames: artifact.classNames ?? data?.classNames ?? [],
     featureNames: data?.featureNames ?? [],
+    features: image || vocabulary > 0 ? 0 : Number((artifact.input as TensorSpec).shape?.[1] ?? 0),
     vocabulary,
-    imageLayers: image ? await imageLayers(subject, image) : [],
+    ...(image ? await imageLayers(subject, image) : { imageLayers: [], gradCamLayer: '' }),
     neighbours,
     regression,
   };
 }
 
+/** Fewer pixels a side than this show little over a picture. */
+const ENOUGH = 4;
+
 /** The outputs that Grad-CAM can look at: images that are more than a pixel. */
-async function imageLayers({ explainer }: Subject, shape: readonly number[]): Promise<string[]> {
+async function imageLayers(
+  { explainer }: Subject,
+  shape: readonly number[],
+): Promise<Pick<SubjectInfo, 'imageLayers' | 'gradCamLayer'>> {
   const shown = await explainer.layers(zeros([1, ...shape], 'uint8'));
-  return shown
-    .filter(({ shape: [, height, , channels] }) => channels !== undefined && Number(height) > 1)
-    .map(({ path }) => path);
+  const images = shown.filter(
+    ({ shape: [, height, , channels], layer }) => layer && channels !== undefined && Number(height) > 1,
+  );
+  const last = images.findLast(({ shape: [, height] }) => Number(height) >= ENOUGH) ?? images.at(-1);
+  return { imageLayers: images.map(({ path }) => path), gradCamLayer: last?.path ?? '' };
 }
 
 /** An input as the network's preprocessing takes it: a batch of one. Throws `DATA_INVALID` for an empty drawing. */

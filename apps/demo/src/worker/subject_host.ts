@@ -57,6 +57,9 @@ export interface SubjectHost {
   bundle(id: string, dataId: string | null, withData: boolean): Promise<Uint8Array<ArrayBuffer>>;
 }
 
+/** One value, since an explainer compiles a step for each. */
+const classLoss = softmaxCrossEntropy() as unknown as Loss;
+
 export function createSubjectHost(host: RunHost): SubjectHost {
   let subject: Subject | null = null;
   let features: Features | null = null;
@@ -91,7 +94,7 @@ export function createSubjectHost(host: RunHost): SubjectHost {
   const lossOf = ({ artifact }: Subject): Loss => {
     const plan = host.inside()?.plan;
     if (plan) return plan.loss as unknown as Loss;
-    if (artifact.outputActivation === 'softmax') return softmaxCrossEntropy() as unknown as Loss;
+    if (artifact.outputActivation === 'softmax') return classLoss;
     throw new TenonError({ code: 'USAGE', message: 'The loss of this model is not known.' });
   };
   const known = async (at: Subject): Promise<Features | null> => {
@@ -132,10 +135,10 @@ export function createSubjectHost(host: RunHost): SubjectHost {
       const stopping = new AbortController();
       writing = stopping;
       // A character a turn: a training goes on between them.
-      const characters = await looking((at) => textOf(at, request, stopping.signal));
+      const characters = await looking((at) => textOf(at, request));
       for (;;) {
-        const next = await looking(() => characters.next());
-        if (next.done || stopping.signal.aborted) return;
+        const next = await looking(() => (stopping.signal.aborted ? null : characters.next()));
+        if (!next || next.done) return;
         await onCharacter(next.value);
       }
     },

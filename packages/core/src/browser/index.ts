@@ -1,2 +1,2 @@
 export * from './opfs_store.js';
-export * from './storage.js';
+export { type StorageEstimate, storageEstimate } from './storage.js';
