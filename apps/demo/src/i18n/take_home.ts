@@ -38,6 +38,9 @@ export const takeHome = inBoth({
     size_: 'Size',
     noModel: 'Train a network or open a model first.',
     code: 'As code',
+    codeText: 'The program',
+    noCode:
+      'There is no code while the network can’t be built: its errors stand at its layers, under “Network”.',
     codeNote: 'This experiment as a program that imports the packages.',
     copy: 'Copy',
     loadedExperiment: (name: string) => `The experiment “${name}” is open.`,
@@ -78,6 +81,8 @@ export const takeHome = inBoth({
     size_: '大小',
     noModel: '请先训练网络或打开模型。',
     code: '代码',
+    codeText: '程序代码',
+    noCode: '网络无法构建时没有代码：错误显示在“网络”中相应的层上。',
     codeNote: '用代码写出的这个实验，引用各个软件包。',
     copy: '复制',
     loadedExperiment: (name: string) => `已打开实验“${name}”。`,
