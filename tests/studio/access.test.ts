@@ -3,7 +3,7 @@ import type axe from 'axe-core';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { pageStates } from './states.js';
-import { hasChromium, launchBrowser, openStudio, serveStudio } from './studio.js';
+import { goTo, hasChromium, launchBrowser, openStudio, serveStudio } from './studio.js';
 
 const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 const TAGS = ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice'];
@@ -35,6 +35,8 @@ beforeAll(async () => {
   // The policy of the page lets no script in from elsewhere, axe among them.
   ({ context, page, complaints } = await openStudio(browser, studio.url, { bypassCSP: true }));
   await page.addScriptTag({ path: axePath });
+  // What has scrolled under the bar of sections isn't smaller for it.
+  await page.addStyleTag({ content: 'nav { position: static !important; }' });
 });
 afterAll(async () => {
   await context?.close();
@@ -72,7 +74,9 @@ async function violations(look: Look): Promise<string[]> {
 /** What stands out of a page of 360 pixels. */
 async function tooWide(): Promise<string[]> {
   await page.setViewportSize({ width: 360, height: 800 });
-  return page.evaluate(() => {
+  return page.evaluate(async () => {
+    // Charts are drawn anew for another width.
+    for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
     const { scrollWidth, clientWidth } = document.documentElement;
     if (scrollWidth <= clientWidth) return [];
     const out = [...document.querySelectorAll('main *')].filter(
@@ -121,5 +125,27 @@ describe.skipIf(!hasChromium)('the studio, for everybody', () => {
     await page.setViewportSize(SIZES.desktop);
     expect(found.join('\n')).toBe('');
     expect(complaints).toEqual([]);
+  });
+
+  test('in the reader’s own colours, what is chosen and how much still show', async () => {
+    await page.evaluate(() => {
+      location.hash = 'understanding';
+    });
+    await page.emulateMedia({ forcedColors: 'active' });
+    const border = (selector: string): Promise<string> =>
+      page
+        .locator(selector)
+        .first()
+        .evaluate((element) => getComputedStyle(element).borderBottomColor);
+    expect(await border('nav a[aria-current]')).not.toBe(await border('nav a:not([aria-current])'));
+    await goTo(page, 'Training');
+    expect(await border('[aria-selected=true]')).not.toBe(await border('[aria-selected=false]'));
+    await goTo(page, 'Data');
+    await page.getByRole('radio', { name: /^Digits/ }).check();
+    const bar = page.getByRole('list', { name: 'Examples of each class' }).locator('li > span').nth(1);
+    const colour = (element: Element): string => getComputedStyle(element).backgroundColor;
+    const [track, fill] = [await bar.evaluate(colour), await bar.locator('span').evaluate(colour)];
+    expect(fill).not.toBe(track);
+    await page.emulateMedia({ forcedColors: 'none' });
   });
 });

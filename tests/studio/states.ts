@@ -69,7 +69,10 @@ const digits: readonly PageState[] = [
     open: async (page) => {
       await goTo(page, 'Network');
       await page.getByText(/^The network can be built/).waitFor();
-      await page.getByRole('button', { name: /^Use Digits MLP/ }).waitFor();
+      await page
+        .getByRole('button', { name: /Digits MLP/ })
+        .first()
+        .waitFor();
     },
   },
   {
