@@ -31,6 +31,9 @@ const focused = (): Promise<Focused> =>
   page.evaluate(async () => {
     await new Promise(requestAnimationFrame);
     await new Promise((resolve) => setTimeout(resolve, 20));
+    // Of a page that is drawing just then it may take a moment.
+    for (let i = 0; i < 20 && document.activeElement === document.body; i++)
+      await new Promise((resolve) => setTimeout(resolve, 20));
     const element = document.activeElement ?? document.body;
     const labels = (element as HTMLInputElement).labels ?? [];
     // Fields of files are unseen: their label shows the focus in their place.
