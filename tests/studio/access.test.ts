@@ -5,6 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { pageStates } from './states.js';
 import { goTo, hasChromium, launchBrowser, openStudio, serveStudio } from './studio.js';
 
+import { foreignWords } from './words.js';
+
 const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 const TAGS = ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice'];
 
@@ -20,6 +22,12 @@ const LOOKS: readonly Look[] = [
   { scheme: 'dark', language: 'en', size: 'phone' },
   { scheme: 'dark', language: 'zh', size: 'desktop' },
   { scheme: 'light', language: 'zh', size: 'phone' },
+];
+/** What runs, classes, columns and files are called here. */
+const NAMED = [
+  /(digits-cnn|table-mlp|text-gpt)/g,
+  /Class \d/g,
+  /\b(flowers|petal|stem|kind|rose|tulip|fox)\b/g,
 ];
 const SIZES = { desktop: { width: 1200, height: 900 }, phone: { width: 390, height: 844 } } as const;
 
@@ -114,6 +122,8 @@ describe.skipIf(!hasChromium)('the studio, for everybody', () => {
     for (const look of LOOKS) {
       await show(look);
       found.push(...(await violations(look)));
+      if (look.language === 'zh')
+        found.push(...(await foreignWords(page, NAMED)).map((line) => `in Chinese: ${line}`));
     }
     for (const language of ['zh', 'en'] as const) {
       await show({ scheme: 'light', language, size: 'desktop' });

@@ -75,12 +75,17 @@ export class LanguageChoice {
     return `${new Intl.NumberFormat(this.current, { maximumSignificantDigits: 3 }).format(value / 1000 ** power)} ${units[power]}`;
   }
 
-  /** 3 min 20 s */
+  /** 3 min 20 sec, 3分钟 20秒 */
   duration(seconds: number): string {
     const whole = Math.max(0, Math.round(seconds));
     const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
-    if (hours > 0) return `${hours} h ${minutes} min`;
-    return minutes > 0 ? `${minutes} min ${whole % 60} s` : `${whole} s`;
+    if (hours > 0) return `${this.unit(hours, 'hour')} ${this.unit(minutes, 'minute')}`;
+    const rest = this.unit(whole % 60, 'second');
+    return minutes > 0 ? `${this.unit(minutes, 'minute')} ${rest}` : rest;
+  }
+
+  private unit(value: number, unit: string): string {
+    return new Intl.NumberFormat(this.current, { style: 'unit', unit }).format(value);
   }
 }
 

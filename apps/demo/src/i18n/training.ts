@@ -76,6 +76,8 @@ export const training = inBoth({
     example: 'Example',
     anotherExample: 'Another example',
     gradientsNote: 'How the gradients of one batch are spread, for every array of parameters.',
+    rms: 'rms',
+    input: 'input',
     gradientOf: (path: string, low: string, high: string) => `${path}: from ${low} to ${high}`,
     confusionNote:
       'Rows are the true classes, columns what the network says; of the validation data, after the last epoch.',
@@ -170,6 +172,8 @@ export const training = inBoth({
     example: '样本',
     anotherExample: '换一个样本',
     gradientsNote: '一个批次的梯度分布，每个参数数组一幅图。',
+    rms: '均方根',
+    input: '输入',
     gradientOf: (path: string, low: string, high: string) => `${path}：从 ${low} 到 ${high}`,
     confusionNote: '行是真实类别，列是网络的判断；来自上一轮结束后的验证数据。',
     noConfusion: '对于有类别的数据，第一轮结束后显示。',
