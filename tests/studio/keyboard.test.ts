@@ -108,7 +108,7 @@ describe.skipIf(!hasChromium)('the studio by the keyboard alone', () => {
 
     await section('Training');
     await reach(/^Epochs$/);
-    await page.keyboard.type('40');
+    await page.keyboard.type('300');
     await reach(/^Start training$/);
     await press('Enter');
     await page.getByText(/^step [1-9]/).waitFor({ timeout: 60_000 });

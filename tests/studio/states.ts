@@ -102,7 +102,7 @@ const digits: readonly PageState[] = [
       await page.getByRole('button', { name: 'Undo' }).click();
       await page.getByText(/^The network can be built/).waitFor();
       await goTo(page, 'Training');
-      await page.getByRole('textbox', { name: 'Epochs' }).fill('60');
+      await page.getByRole('textbox', { name: 'Epochs' }).fill('300');
     },
   },
   {
