@@ -11,7 +11,8 @@ import {
 import { preview } from 'vite';
 import { CHROMIUM, chromiumArguments, chromiumPath, gpuArguments } from '../hosts/chromium_path.js';
 
-const built = join(import.meta.dirname, '../../apps/demo');
+/** Where the studio's app is, with its build in `dist`. */
+export const built: string = join(import.meta.dirname, '../../apps/demo');
 
 /** Whether there is a browser for the studio. */
 export const hasChromium: boolean = requires(chromiumPath, CHROMIUM);
