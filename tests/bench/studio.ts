@@ -133,11 +133,11 @@ const workloads = {
   'cifar10-cnn': async (page: Page) => {
     await page.getByRole('radio', { name: /CIFAR-10/ }).check();
     await page
-      .getByLabel(/Choose .*files/i)
+      .locator('input[type=file]')
       .first()
       .setInputFiles(['data_batch_1.bin', 'test_batch.bin'].map((file) => resolve(values.data, file)));
     await page
-      .getByText(/32 × 32/)
+      .getByText(/32 × 32 pixels/)
       .first()
       .waitFor({ timeout: 60_000 });
   },
