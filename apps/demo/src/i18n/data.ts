@@ -146,6 +146,8 @@ export const data = inBoth({
     contextNote: 'How many characters the network sees before the next one.',
     stepsPerEpoch: 'Steps in an epoch',
     stepsPerEpochNote: 'A text has no natural end of an epoch: after so many steps it is validated.',
+    shortParts: (characters: string, context: string) =>
+      `The shortest part has only ${characters} characters, and the context is ${context}: give it a larger share, or choose a smaller context.`,
     own: {
       intro:
         'Make at least two classes, some ten pictures of each, as different as they may come later. They stay in this page until you use them.',
@@ -321,6 +323,8 @@ export const data = inBoth({
     contextNote: '预测下一个字符之前，网络能看到多少个字符。',
     stepsPerEpoch: '每轮的步数',
     stepsPerEpochNote: '文本没有天然的轮次界限：每走这么多步就验证一次。',
+    shortParts: (characters: string, context: string) =>
+      `最短的部分只有 ${characters} 个字符，而上下文是 ${context} 个：请增大它的比例，或减小上下文。`,
     own: {
       intro:
         '至少建立两个类别，每个类别大约十张图片，尽量涵盖以后可能出现的各种样子。在使用之前，图片只保留在此页面中。',

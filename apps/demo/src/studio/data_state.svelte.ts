@@ -33,6 +33,8 @@ export class DataState {
   /** What pictures from folders become. */
   size = $state.raw<PictureSize>({ side: 32, channels: 3 });
   readonly own = new OwnPictures();
+  /** The data that came from one's own pictures. */
+  private ownId = $state<string | null>(null);
   private readonly studio: Studio;
   private turn = 0;
   private looked: string | null = null;
@@ -40,6 +42,14 @@ export class DataState {
 
   constructor(studio: Studio) {
     this.studio = studio;
+  }
+
+  /** The source of the document's data. */
+  get used(): SourceKind | null {
+    const { document, dataId } = this.studio;
+    if (!document) return null;
+    if (document.data.source !== 'arrays') return document.data.source;
+    return dataId !== null && dataId === this.ownId ? 'own' : 'pictures';
   }
 
   /** Looks at the document's data; there is nothing to see where its files aren't here. */
@@ -50,7 +60,7 @@ export class DataState {
     // The same data in another way: what was seen stays until the new is there, and the fields with it.
     if (which !== this.looked) this.look = null;
     this.looked = which;
-    if (document) this.source = this.sourceOf(document.data);
+    if (this.used) this.source = this.used;
     if (!document || (document.data.source !== 'digits' && dataId === null)) {
       this.busy = false;
       return;
@@ -141,6 +151,7 @@ export class DataState {
         pictures: pictures.map(({ picture }) => picture),
       }));
       const { data, examples } = await desk.makeData(named, { side, channels }, id);
+      this.ownId = id;
       await this.use(data, id);
       // A shifted drawing would have a black edge on its white paper.
       if (channels === 1) this.studio.edit({ augmentation: { flip: false, shift: 0 } });
@@ -160,7 +171,6 @@ export class DataState {
       case 'data': {
         const { name, examples, notes, columns } = result;
         const before = studio.document?.data;
-        this.source = this.source === 'own' ? 'pictures' : this.source;
         await this.use(before ? keepChoices(before, result.data, columns) : result.data, id);
         this.imported = { name, examples, notes };
         studio.go('data');
@@ -192,11 +202,6 @@ export class DataState {
       this.before = null;
       await this.studio.desk.removeUnused(this.studio.usedData());
     }
-  }
-
-  private sourceOf(data: DataSpec): SourceKind {
-    if (data.source !== 'arrays') return data.source;
-    return this.source === 'own' ? 'own' : 'pictures';
   }
 }
 

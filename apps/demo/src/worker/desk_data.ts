@@ -17,6 +17,7 @@ import { type ArraysLook, lookAt, type TableLook, type TextLook } from '../impor
 import { examplesToArrays } from '../import/pictures.js';
 import type { Channels } from '../import/resize.js';
 import { adoptData, networkEnds } from './adopt_data.js';
+import { plainError, WorkerError } from './calls.js';
 import { openData } from './data.js';
 import { dataLock } from './locks.js';
 import { pictureOf } from './pictures.js';
@@ -134,7 +135,9 @@ export function createDataDesk() {
       let keep = false;
       try {
         const store = await opfsStore(`data/${dataId}`);
-        const result = await importFiles(files, store, { ...size, signal, onProgress: seldom(onProgress) });
+        const result = await renaming({ INVALID_ARGUMENT: 'TOO_LARGE', USAGE: 'NOT_UNDERSTOOD' }, () =>
+          importFiles(files, store, { ...size, signal, onProgress: seldom(onProgress) }),
+        );
         signal.throwIfAborted();
         keep = result.kind === 'data';
         switch (result.kind) {
@@ -152,7 +155,9 @@ export function createDataDesk() {
           case 'document':
             return {
               kind: 'document',
-              document: readDocument(result.document, result.name),
+              document: await renaming({ INVALID_ARGUMENT: 'DOCUMENT_INVALID' }, async () =>
+                readDocument(result.document, result.name),
+              ),
               notes: result.notes,
             };
         }
@@ -278,6 +283,17 @@ const noFiles: ArtifactStore = {
   list: async () => [],
   remove: async () => {},
 };
+
+/** What `f` gives; its errors by codes that say more of what a person did. */
+async function renaming<T>(codes: { readonly [code: string]: string }, f: () => Promise<T>): Promise<T> {
+  try {
+    return await f();
+  } catch (error) {
+    const plain = plainError(error);
+    if (!Object.hasOwn(codes, plain.code)) throw error;
+    throw new WorkerError({ ...plain, code: codes[plain.code] });
+  }
+}
 
 async function filesOf(store: ArtifactStore): Promise<(readonly [string, Uint8Array])[]> {
   const paths = await store.list();
