@@ -1,7 +1,7 @@
 import type { DataSpec, ExperimentDocument } from '@tenon-ml/experiment';
 import { proxy } from 'comlink';
 import { noteText } from '../data/notes.js';
-import { filesOf } from '../import/dropped_files.js';
+import { filesOf, pathOf } from '../import/dropped_files.js';
 import type { ImportNote, ImportProgress } from '../import/import_files.js';
 import type { DataLook, ImportResult, PictureSize } from '../worker/desk_data.js';
 import { dataLock } from '../worker/locks.js';
@@ -121,7 +121,8 @@ export class DataState {
       const onProgress = proxy((progress: ImportProgress) => {
         if (this.importing) this.importing = { ...progress, name };
       });
-      await this.open(await desk.importFiles([...files], id, this.size, onProgress), id);
+      const paths = files.map(pathOf);
+      await this.open(await desk.importFiles([...files], paths, id, this.size, onProgress), id);
     } finally {
       this.importing = null;
       release();

@@ -12,6 +12,7 @@ import {
   loadDocumentData,
   readDocument,
 } from '@tenon-ml/experiment';
+import { withPaths } from '../import/dropped_files.js';
 import { type ImportNote, type ImportProgress, importFiles } from '../import/import_files.js';
 import { type ArraysLook, lookAt, type TableLook, type TextLook } from '../import/look.js';
 import { examplesToArrays } from '../import/pictures.js';
@@ -121,9 +122,13 @@ export function createDataDesk() {
       return adoptData(document, data, await outlineOf(data, dataId));
     },
 
-    /** Brings files in: data into a folder of its own. What was there already stays as it is, whatever happens. */
+    /**
+     * Brings files in, whose paths were these: data into a folder of its own. What was there already stays as it is,
+     * whatever happens.
+     */
     async importFiles(
-      files: readonly File[],
+      sent: readonly File[],
+      paths: readonly string[],
       dataId: string,
       size: PictureSize,
       onProgress: (progress: ImportProgress) => void,
@@ -132,6 +137,7 @@ export function createDataDesk() {
       importing?.abort();
       importing = controller;
       const { signal } = controller;
+      const files = withPaths(sent, paths);
       let keep = false;
       try {
         const store = await opfsStore(`data/${dataId}`);
@@ -156,7 +162,7 @@ export function createDataDesk() {
             return {
               kind: 'document',
               document: await renaming({ INVALID_ARGUMENT: 'DOCUMENT_INVALID' }, async () =>
-                readDocument(result.document, result.name),
+                readDocument(result.document, files.length === 1 ? paths[0] : result.name),
               ),
               notes: result.notes,
             };

@@ -36,8 +36,12 @@ import { createTurns } from './turns.js';
 export interface SubjectHost {
   /** Opens the saved model of a finished run. */
   openRun(id: string, origin: RunOrigin): Promise<SubjectInfo>;
-  /** Opens a saved model from its files. */
-  openFiles(files: readonly (readonly [string, Uint8Array])[], backend: BackendName): Promise<SubjectInfo>;
+  /** Opens a saved model from its files, which messages call by this name. */
+  openFiles(
+    name: string,
+    files: readonly (readonly [string, Uint8Array])[],
+    backend: BackendName,
+  ): Promise<SubjectInfo>;
   info(): Promise<SubjectInfo>;
   filters(): Promise<LayerPictures[]>;
   activations(input: SubjectInput): Promise<LayerPictures[]>;
@@ -111,8 +115,8 @@ export function createSubjectHost(host: RunHost): SubjectHost {
       open(await subjectOfStore(store, await openData(origin.dataId), backend));
       return info();
     },
-    async openFiles(files, backend) {
-      const store = memoryStore(files, 'the opened files');
+    async openFiles(name, files, backend) {
+      const store = memoryStore(files, name);
       const data = (await store.list('data/')).length > 0 ? prefixedStore(store, 'data/') : undefined;
       open(await subjectOfStore(store, data, await createBackend(backend)));
       return info();
