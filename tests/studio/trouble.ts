@@ -50,6 +50,12 @@ export async function untilStatus(page: Page, status: string, timeout = 60_000):
   await page.getByText(new RegExp(`^[\\w-]+: ${status}$`)).waitFor({ timeout });
 }
 
+/** Waits until the run has ended, and its model is saved. */
+export async function untilDone(page: Page): Promise<void> {
+  await page.getByTestId('test-figures').waitFor({ timeout: 120_000 });
+  await untilStatus(page, 'Done');
+}
+
 /** What lies in the storage of the studio's origin: paths, with temporary files. */
 export function storedPaths(page: Page): Promise<string[]> {
   return page.evaluate(async () => {

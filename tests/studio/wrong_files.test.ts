@@ -13,7 +13,7 @@ import {
   protocol,
   startTraining,
   storedPaths,
-  untilStatus,
+  untilDone,
 } from './trouble.js';
 
 let folder: string;
@@ -35,7 +35,7 @@ beforeAll(async () => {
   context = await browser.newContext();
   ({ page, complaints } = await openExperiment(context, studio.url, document));
   await startTraining(page);
-  await untilStatus(page, 'Done');
+  await untilDone(page);
   await goTo(page, 'Take home');
   const downloading = page.waitForEvent('download');
   await page.getByRole('button', { name: 'Download the model' }).click();

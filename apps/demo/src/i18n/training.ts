@@ -93,6 +93,7 @@ export const training = inBoth({
     nothingRuns: 'No run yet. Start one, or open one from “Take home”.',
     name: 'Name',
     deviceLost: 'Go on from the last checkpoint',
+    elsewhere: 'Open in another tab',
     startAnother: 'Start another run',
   },
   zh: {
@@ -186,6 +187,7 @@ export const training = inBoth({
     nothingRuns: '还没有训练。请开始一次，或在“带走”中打开一次。',
     name: '名称',
     deviceLost: '从最近的检查点继续',
+    elsewhere: '已在另一个标签页中打开',
     startAnother: '开始另一次训练',
   },
 });
