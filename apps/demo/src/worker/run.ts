@@ -9,7 +9,7 @@ import {
   runExperiment,
   type Trainer,
 } from '@tenon-ml/train';
-import { createBackend } from './backends.js';
+import { createBackend, recreateBackend } from './backends.js';
 import { plainError } from './calls.js';
 import { openData } from './data.js';
 import { holding, runLock } from './locks.js';
@@ -183,7 +183,7 @@ export function createRunHost(): RunHost {
           const resume = wanted && (await holdsRun(store));
           if (resume) past = await readCurves(store);
           const files = await openData(origin.dataId);
-          backend = await createBackend(origin.backend);
+          backend = await (resume ? recreateBackend : createBackend)(origin.backend);
           info = await backend.init();
           rate = await learningRateControl(store);
           const experiment = documentExperiment(origin.document, files);

@@ -10,7 +10,7 @@ import {
 } from '@tenon-ml/core';
 import { opfsStore } from '@tenon-ml/core/browser';
 import { softmaxCrossEntropy } from '@tenon-ml/losses';
-import { createBackend } from './backends.js';
+import { createBackend, recreateBackend } from './backends.js';
 import { openData } from './data.js';
 import {
   activationsOf,
@@ -73,8 +73,9 @@ export interface SubjectHost {
 /** One value, since an explainer compiles a step for each. */
 const classLoss = softmaxCrossEntropy() as unknown as Loss;
 
-function isLost(error: unknown): boolean {
-  return isTenonError(error) && error.code === 'DEVICE_LOST';
+/** Whether there is no GPU any more, or none in this browser. */
+function isGone(error: unknown): boolean {
+  return isTenonError(error) && (error.code === 'DEVICE_LOST' || error.code === 'BACKEND_UNAVAILABLE');
 }
 
 export function createSubjectHost(host: RunHost): SubjectHost {
@@ -98,16 +99,18 @@ export function createSubjectHost(host: RunHost): SubjectHost {
     first: Backend | BackendName,
   ): Promise<void> => {
     const name = typeof first === 'string' ? first : (first.name as BackendName);
-    const anew = async (): Promise<Subject> => how(await createBackend(name));
-    const given = typeof first === 'string' ? anew() : how(first);
-    open(await given.catch((error: unknown) => (isLost(error) ? anew() : Promise.reject(error))));
+    // Browsers may give up a GPU that was lost twice. The processor answers the same.
+    const anew = async (): Promise<Subject> =>
+      how(await recreateBackend(name).catch(() => createBackend('wasm')));
+    const given = how(typeof first === 'string' ? await createBackend(first) : first);
+    open(await given.catch((error: unknown) => (isGone(error) ? anew() : Promise.reject(error))));
     reopen = anew;
   };
   const again = async <T>(f: (subject: Subject) => Promise<T> | T, asked: Subject): Promise<T> => {
     try {
       return await f(asked);
     } catch (error) {
-      if (!reopen || !isLost(error)) throw error;
+      if (!reopen || !isGone(error)) throw error;
       const fresh = await reopen();
       open(fresh);
       return f(fresh);
