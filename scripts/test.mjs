@@ -28,7 +28,9 @@ const vitest = (name, ...args) =>
 
 const steps = {
   setup: () => setup(),
-  types: () => command('tsc', '--noEmit', '-p', 'tsconfig.json'),
+  types: async () =>
+    (await command('tsc', '--noEmit', '-p', 'tsconfig.json')) ||
+    (await command('pnpm', '--filter', '@tenon-ml/demo', 'run', 'check')),
   lint: () => command('biome', 'check', '--error-on-warnings', '.'),
   arrows: () => script('check-arrows'),
   build: () => build(),

@@ -23,7 +23,7 @@ export async function bundle(entry) {
     target: 'node20',
     conditions: ['@tenon-ml/source'],
     // The gradients of tfjs can't be imported by Node, so they are bundled.
-    external: ['@tensorflow/*', '@jax-js/*', import.meta.filename],
+    external: ['@tensorflow/*', '@jax-js/*', 'playwright-core', 'vite', import.meta.filename],
     sourcemap: 'inline',
     plugins: [esbuildTfjsGradients(join(tests, '../packages/core'))],
     logLevel: 'warning',

@@ -11,13 +11,13 @@ import {
 import { preview } from 'vite';
 import { CHROMIUM, chromiumArguments, chromiumPath, gpuArguments } from '../hosts/chromium_path.js';
 
-const app = join(import.meta.dirname, '../../apps/demo');
+const built = join(import.meta.dirname, '../../apps/demo');
 
 /** Whether there is a browser for the studio. */
 export const hasChromium: boolean = requires(chromiumPath, CHROMIUM);
 
 /** The studio as it was built, served as `npm run demo` does. */
-export async function serveStudio(): Promise<{ readonly url: string; close(): Promise<void> }> {
+export async function serveStudio(app = built): Promise<{ readonly url: string; close(): Promise<void> }> {
   if (!existsSync(join(app, 'dist/index.html'))) throw new Error('apps/demo is not built: npm run build');
   const server = await preview({ root: app, logLevel: 'silent', preview: { port: 0, host: '127.0.0.1' } });
   const url = server.resolvedUrls?.local[0];

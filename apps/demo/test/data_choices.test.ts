@@ -9,6 +9,7 @@ import {
   removeLayer,
   replaceLayer,
 } from '@tenon-ml/experiment';
+import { dense } from '@tenon-ml/layers';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { percents, type Split, type SplitPart, withShare } from '../src/data/split.js';
@@ -198,7 +199,7 @@ describe('the network on other data', () => {
     const own = edited(documentOf('digits-cnn'));
     const after = adoptData(own, arrays, pictures(32, 3, 3));
     expect(after).toMatchObject({ name: 'mine', data: arrays, training: own.training });
-    expect(after.network).toEqual(replaceLayer(own.network, 'dense_2', denseOf(own, 3)));
+    expect(after.network).toEqual(replaceLayer(own.network, 'dense_2', dense(3).spec));
     expect(outputOf(after, pictures(32, 3, 3).input)).toEqual([null, 3]);
   });
 
@@ -224,9 +225,4 @@ describe('the network on other data', () => {
     const ends = rows(1, 1, 'regression');
     expect(outputOf(adoptData(documentOf('digits-cnn'), data, ends), ends.input)).toEqual([null, 1]);
   });
-
-  function denseOf(document: ExperimentDocument, units: number) {
-    const { children } = document.network as unknown as { children: { [name: string]: { layer: string } } };
-    return { ...children.dense_2, units } as ExperimentDocument['network'];
-  }
 });

@@ -38,7 +38,7 @@ export const data = inBoth({
     goBack: 'Back to the data before',
     goBackNote: 'It is kept until other data takes its place.',
     needsFiles: (name: string) =>
-      `This experiment learns from ${name}, whose files are not here. Choose them above.`,
+      `The data of this experiment (“${name}”) is not in this browser. Choose its files above.`,
     looking: 'Looking at the data…',
     importing: (name: string) => `Reading ${name}`,
     importProgress: (done: string, total: string) => `${done} of ${total}`,

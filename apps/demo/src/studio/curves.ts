@@ -5,29 +5,62 @@ import type { StepPoint } from '../worker/protocol.js';
 export interface Curves {
   readonly step: number[];
   readonly loss: number[];
-  /** The running mean of the loss, which the eye follows. */
+  /** The running mean of the loss over all steps, which the eye follows. */
   readonly smooth: number[];
   readonly learningRate: number[];
   epochs: readonly EpochRecord[];
+  /** The steps whose numbers this divides are kept: a long run has no more points than a short one. */
+  stride: number;
+  /** How many steps came, and their running mean. */
+  seen: { readonly count: number; readonly mean: number };
 }
 
 export function emptyCurves(): Curves {
-  return { step: [], loss: [], smooth: [], learningRate: [], epochs: [] };
+  return {
+    step: [],
+    loss: [],
+    smooth: [],
+    learningRate: [],
+    epochs: [],
+    stride: 1,
+    seen: { count: 0, mean: 0 },
+  };
 }
 
 /** What a step's loss counts for in the mean; at the beginning all steps count alike. */
 const SHARE = 0.05;
+/** More points than a screen has columns; at twice as many every other one goes. */
+const POINTS = 2000;
 
 export function addSteps(curves: Curves, steps: readonly StepPoint[]): void {
   for (const { step, loss, learningRate } of steps) {
-    const count = curves.step.length;
+    const { count, mean: before } = curves.seen;
     const share = Math.max(SHARE, 1 / (count + 1));
-    const before = count === 0 ? loss : curves.smooth[count - 1];
+    const mean = count === 0 ? loss : before + share * (loss - before);
+    curves.seen = { count: count + 1, mean };
+    // The first stands for where the run began, or went on.
+    if (step % curves.stride !== 0 && curves.step.length > 0) continue;
     curves.step.push(step);
     curves.loss.push(loss);
     curves.learningRate.push(learningRate);
-    curves.smooth.push(before + share * (loss - before));
+    curves.smooth.push(mean);
   }
+  while (curves.step.length > 2 * POINTS) thin(curves);
+}
+
+/** Keeps the first point, and those of every second step that was kept. */
+function thin(curves: Curves): void {
+  curves.stride *= 2;
+  const { step, stride } = { step: [...curves.step], stride: curves.stride };
+  for (const list of [curves.step, curves.loss, curves.smooth, curves.learningRate]) {
+    const kept = list.filter((_, i) => i === 0 || step[i] % stride === 0);
+    list.splice(0, list.length, ...kept);
+  }
+}
+
+export function clearCurves(curves: Curves): void {
+  for (const list of [curves.step, curves.loss, curves.smooth, curves.learningRate]) list.length = 0;
+  Object.assign(curves, { epochs: [], stride: 1, seen: { count: 0, mean: 0 } });
 }
 
 /** A figure of each epoch, at the step where it ended: 'validation', 'accuracy'. */

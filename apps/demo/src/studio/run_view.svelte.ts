@@ -11,7 +11,7 @@ import type {
   StoredRun,
 } from '../worker/protocol.js';
 import type { PastEvents } from '../worker/runs.js';
-import { addSteps, type Curves, emptyCurves } from './curves.js';
+import { addSteps, type Curves, clearCurves, emptyCurves } from './curves.js';
 import { type OpenWorker, openWorker } from './workers.js';
 
 /** A run as the page shows it, and what can be done with it. Its worker lives while it trains, is paused, or is looked into. */
@@ -183,9 +183,7 @@ export class RunView {
   }
 
   private clearCurves(): void {
-    const { step, loss, smooth, learningRate } = this.curves;
-    for (const list of [step, loss, smooth, learningRate]) list.length = 0;
-    this.curves.epochs = [];
+    clearCurves(this.curves);
     this.version++;
   }
 }

@@ -175,7 +175,10 @@ export class Studio {
     const { document, dataId, backend } = this;
     const run = new RunView(id, { document, dataId, backend, created }, (error) => this.messages.fail(error));
     this.runs = [run, ...this.runs];
+    const before = this.run;
     this.show(run);
+    // Two that train at once are looked at side by side.
+    if (before?.alive) this.compared = before;
     run.start(false);
   }
 
@@ -200,6 +203,14 @@ export class Studio {
     const other = this.runs.find((candidate) => candidate.id === id) ?? null;
     if (other && !other.alive && other.curves.step.length === 0) other.fill(await this.desk.curves(other.id));
     this.compared = other;
+  }
+
+  /** What was compared becomes what is shown, and the other way round. */
+  swap(): void {
+    const { run, compared } = this;
+    if (!run || !compared) return;
+    this.show(compared);
+    this.compared = run;
   }
 
   async removeRun(id: string): Promise<void> {

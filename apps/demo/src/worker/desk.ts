@@ -10,40 +10,15 @@ import {
   layerCatalog,
   type PresetId,
   presets,
-  type NetworkRow as Row,
 } from '@tenon-ml/experiment';
 import { plainError } from './calls.js';
 import { createDataDesk } from './desk_data.js';
+import { type NetworkTable, plainTable } from './network_table.js';
 import type { PlainError } from './protocol.js';
 import { listRuns, readCurves, removeRun } from './runs.js';
 
-/** A row of the network's table. */
-export interface NetworkRow {
-  readonly name: string;
-  readonly layer: string;
-  readonly spec: LayerSpec;
-  readonly output: readonly (number | null)[] | null;
-  readonly params: number;
-  readonly state: number;
-  readonly multiplyAdds: number | null;
-  /** Of a list within the list. */
-  readonly children: readonly NetworkRow[];
-  readonly error: PlainError | null;
-}
-
-export interface NetworkTable {
-  readonly rows: readonly NetworkRow[];
-  /** What the network gives, null for the batch; null where there is an error. */
-  readonly output: readonly (number | null)[] | null;
-  readonly params: number;
-  /** Numbers that are saved without being trained. */
-  readonly state: number;
-  readonly multiplyAdds: number | null;
-  /** What keeps it from being built. */
-  readonly error: PlainError | null;
-}
-
 export type { DataLook } from './desk_data.js';
+export type { NetworkRow, NetworkTable } from './network_table.js';
 
 /** What is prepared beside the page: data, networks, and the runs in the browser's storage. */
 export function createDesk() {
@@ -51,17 +26,8 @@ export function createDesk() {
     ...createDataDesk(),
     presets: () => presets,
     catalog: () => layerCatalog,
-    inspect(network: LayerSpec, input: TensorSpec): NetworkTable {
-      const report = inspectNetwork(network, input);
-      return {
-        rows: report.rows.map(plainRow),
-        output: report.output?.shape ?? null,
-        params: report.params,
-        state: report.state,
-        multiplyAdds: report.multiplyAdds,
-        error: report.error ? plainError(report.error) : null,
-      };
-    },
+    inspect: (network: LayerSpec, input: TensorSpec): NetworkTable =>
+      plainTable(inspectNetwork(network, input)),
     /** What keeps the network of each preset from taking an input; null for those that can. */
     suits(input: TensorSpec): { readonly [Id in PresetId]: PlainError | null } {
       const problems = presets.map(({ id, document }) => {
@@ -80,8 +46,4 @@ export function createDesk() {
     },
     storage: storageEstimate,
   };
-}
-
-function plainRow({ children = [], error, ...row }: Row): NetworkRow {
-  return { ...row, children: children.map(plainRow), error: error ? plainError(error) : null };
 }

@@ -40,7 +40,7 @@ export interface RunPosition {
   readonly stepsPerEpoch: number | null;
 }
 
-/** What a run tells the page, ten times a second at most. */
+/** What a run tells the page, five times a second at most. */
 export interface RunUpdate {
   readonly status: RunStatus;
   readonly position: RunPosition;

@@ -21,7 +21,7 @@ import { createSpeed } from './speed.js';
 import { createGate, createTurns } from './turns.js';
 
 /** How often the page hears of a run, and how often one is saved that nobody pauses, in milliseconds. */
-const TELL_EVERY = 100;
+const TELL_EVERY = 200;
 const SAVE_EVERY = 15_000;
 
 /** What there is to look into while a run is there: its trainer, and what it learns from. */

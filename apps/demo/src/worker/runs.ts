@@ -27,7 +27,7 @@ async function describe(id: string, held: ReadonlySet<string>): Promise<StoredRu
       readOrigin(store),
       readReport(store),
       listCheckpoints(store),
-      sizeOf(store),
+      sizeOf(`runs/${id}`),
     ]);
     const checkpoint = checkpoints.at(-1);
     return {
@@ -44,8 +44,26 @@ async function describe(id: string, held: ReadonlySet<string>): Promise<StoredRu
   }
 }
 
-async function sizeOf(store: ArtifactStore & { size?(): Promise<number> }): Promise<number> {
-  return (await store.size?.()) ?? 0;
+/** The bytes of a folder's files; what goes away meanwhile counts nothing. */
+async function sizeOf(path: string): Promise<number> {
+  let folder = await navigator.storage.getDirectory();
+  for (const name of path.split('/')) folder = await folder.getDirectoryHandle(name);
+  return bytesIn(folder);
+}
+
+async function bytesIn(folder: FileSystemDirectoryHandle): Promise<number> {
+  let bytes = 0;
+  for await (const handle of folder.values()) {
+    try {
+      bytes +=
+        handle.kind === 'directory'
+          ? await bytesIn(handle as FileSystemDirectoryHandle)
+          : (await (handle as FileSystemFileHandle).getFile()).size;
+    } catch {
+      // A run in another tab replaces its checkpoints.
+    }
+  }
+  return bytes;
 }
 
 /** What `run.json` keeps of a run: the document, for the command line too, and beside it what only the studio knows. */
