@@ -25,7 +25,7 @@ let undisturbed: Outcome;
 let context: BrowserContext;
 let page: Page;
 let complaints: string[];
-const document = documentOf('digits-mlp', { epochs: 12 });
+const document = documentOf('digits-mlp', { epochs: 16 });
 
 beforeAll(async () => {
   if (!hasChromium) return;

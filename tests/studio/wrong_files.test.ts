@@ -333,8 +333,36 @@ describe.skipIf(!hasChromium)('files that it can', () => {
   });
 });
 
+describe.skipIf(!hasChromium)('a picture that the network is asked about', () => {
+  test('is none, or has 2 GB: the page says so, and takes another', async () => {
+    const { root } = await files({ 'none.png': noise(500), 'blue.bmp': bmp(0, 0, 250) });
+    const large = join(root, 'large.png');
+    await sparse(large);
+    await goTo(page, 'Understanding');
+    await page.getByRole('tab', { name: 'A picture' }).click();
+    const choice = page.locator('input[type=file][accept="image/*"]');
+    await choice.setInputFiles(join(root, 'none.png'));
+    await page.getByText('The browser cannot read this picture.').waitFor();
+    await page.getByRole('button', { name: 'Dismiss' }).click();
+    await choice.setInputFiles(large);
+    const told = await oneAlert(page);
+    expect(told.sentence).toMatch(/too large/);
+    expect(told.details).toContain('large.png: expected at most 30 MB, got 2 GB');
+    await choice.setInputFiles(join(root, 'blue.bmp'));
+    await page.getByText(/^It says: /).waitFor();
+    await goTo(page, 'Data');
+    await expectUnharmed();
+  });
+});
+
+/** A file of 2 GB that takes no room on the disk. */
+async function sparse(path: string): Promise<void> {
+  const file = await open(path, 'w');
+  await file.truncate(2_000_000_000);
+  await file.close();
+}
+
 describe.skipIf(!hasChromium)('files of 2 GB', () => {
-  const two = 2_000_000_000;
   test.each([
     ['table.csv', '50 MB'],
     ['data_batch_1.bin', '32 MB'],
@@ -347,10 +375,7 @@ describe.skipIf(!hasChromium)('files of 2 GB', () => {
     const root = await mkdtemp(join(folder, 'large-'));
     const path = join(root, name);
     await mkdir(join(path, '..'), { recursive: true });
-    // Sparse: it takes no room on the disk.
-    const file = await open(path, 'w');
-    await file.truncate(two);
-    await file.close();
+    await sparse(path);
     const cdp = await protocol(page);
     const heap = async (): Promise<number> => (await cdp.send('Runtime.getHeapUsage')).usedSize;
     const used = await heap();

@@ -3,6 +3,7 @@ import { proxy } from 'comlink';
 import { noteText } from '../data/notes.js';
 import { filesOf, pathOf } from '../import/dropped_files.js';
 import type { ImportNote, ImportProgress } from '../import/import_files.js';
+import { renaming } from '../worker/calls.js';
 import type { DataLook, ImportResult, PictureSize } from '../worker/desk_data.js';
 import { dataLock } from '../worker/locks.js';
 import { holdShared } from './hold.js';
@@ -103,7 +104,8 @@ export class DataState {
   }
 
   async drop(transfer: DataTransfer): Promise<void> {
-    if (transfer.types.includes('Files')) await this.take(await filesOf(transfer));
+    if (!transfer.types.includes('Files')) return;
+    await this.take(await renaming({ INVALID_ARGUMENT: 'TOO_LARGE' }, () => filesOf(transfer)));
   }
 
   /** Brings files in. Throws what reading them throws; what is open stays so then. */
