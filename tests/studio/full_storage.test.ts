@@ -37,7 +37,7 @@ beforeAll(async () => {
   await untilDone(page);
   undisturbed = await outcomeOf(page);
   await context.close();
-});
+}, 300_000);
 beforeEach(async () => {
   if (hasChromium) await open();
 });

@@ -25,7 +25,7 @@ const hidden = process.env.TENON_SLOW ? 65_000 : 4000;
 let studio: Awaited<ReturnType<typeof serveStudio>>;
 let browser: Browser;
 // Long enough to be in its middle for all that time.
-const epochs = process.env.TENON_SLOW ? 600 : 25;
+const epochs = process.env.TENON_SLOW ? 450 : 25;
 const document = documentOf('digits-mlp', { epochs });
 const steps = epochs * 40;
 /** What the experiment comes to where nothing disturbs it. */
@@ -37,7 +37,7 @@ beforeAll(async () => {
   browser = await launchBrowser();
   undisturbed = await train(async () => {});
   expect(undisturbed.steps.map(({ step }) => step)).toEqual(Array.from({ length: steps }, (_, i) => i + 1));
-});
+}, 300_000);
 afterAll(async () => {
   await browser?.close();
   await studio?.close();
@@ -63,7 +63,7 @@ async function train(disturb: (page: Page, context: BrowserContext) => Promise<v
 }
 
 describe.skipIf(!hasChromium)('a tab that nobody looks at', () => {
-  test('frozen, then woken: it goes on, and ends as one that never was', { timeout: 240_000 }, async () => {
+  test('frozen, then woken: it goes on, and ends as one that never was', { timeout: 600_000 }, async () => {
     const outcome = await train(async (page) => {
       const cdp = await protocol(page);
       await cdp.send('Page.setWebLifecycleState', { state: 'frozen' });
@@ -73,7 +73,7 @@ describe.skipIf(!hasChromium)('a tab that nobody looks at', () => {
     expect(outcome).toEqual(undisturbed);
   });
 
-  test('behind another one', { timeout: 240_000 }, async () => {
+  test('behind another one', { timeout: 600_000 }, async () => {
     const outcome = await train(async (page, context) => {
       const other = await context.newPage();
       await other.bringToFront();
@@ -92,7 +92,7 @@ describe.skipIf(!hasChromium)('a browser that is killed', () => {
   afterAll(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
 
   test('in the middle of a training: it is listed as paused, and ends the same', {
-    timeout: 240_000,
+    timeout: 600_000,
   }, async () => {
     const first = await start(folder);
     const opened = await openExperiment(first.context, studio.url, document);
@@ -151,7 +151,7 @@ describe.skipIf(!hasChromium)('a graphics processor that is lost', () => {
     return { page, context, complaints };
   };
 
-  test('in the middle of a training', { timeout: 240_000 }, async () => {
+  test('in the middle of a training', { timeout: 600_000 }, async () => {
     const calm = await open();
     await startTraining(calm.page);
     await untilDone(calm.page);

@@ -52,7 +52,7 @@ export async function untilStatus(page: Page, status: string, timeout = 60_000):
 
 /** Waits until the run has ended, and its model is saved. */
 export async function untilDone(page: Page): Promise<void> {
-  await page.getByTestId('test-figures').waitFor({ timeout: 120_000 });
+  await page.getByTestId('test-figures').waitFor({ timeout: 300_000 });
   await untilStatus(page, 'Done');
 }
 

@@ -24,7 +24,7 @@ beforeAll(async () => {
   if (!hasChromium) return;
   studio = await serveStudio();
   browser = await launchBrowser();
-});
+}, 300_000);
 beforeEach(async () => {
   if (hasChromium) context = await browser.newContext();
 });

@@ -44,7 +44,7 @@ beforeAll(async () => {
   for (const path of await zip.list()) model.set(path, await zip.read(path));
   await goTo(page, 'Data');
   before = await storedPaths(page);
-});
+}, 300_000);
 afterAll(async () => {
   await browser?.close();
   await studio?.close();
