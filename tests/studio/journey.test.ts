@@ -139,7 +139,7 @@ describe.skipIf(!hasChromium)('the studio, from data to a model that is taken ho
     const { context, page, complaints } = await openStudio(browser, studio.url);
     // The smallest network: a GPU in software takes its time for every dispatch.
     await goTo(page, 'Network');
-    await page.getByRole('button', { name: /^Open Digits MLP/ }).click();
+    await page.getByRole('button', { name: 'Open with its digits: Digits MLP' }).click();
     await goTo(page, 'Training');
     await page.getByLabel('Computes on').selectOption('webgpu');
     await page.getByRole('button', { name: 'Start training' }).click();
