@@ -6,6 +6,16 @@ export function pathOf(file: File): string {
   return file.webkitRelativePath || file.name;
 }
 
+/**
+ * The files with the paths that they had. A file that is sent to a worker keeps only the path that the browser gave it, and
+ * that is the case for a chosen folder alone, not for a dropped one.
+ */
+export function withPaths(files: readonly File[], paths: readonly string[]): File[] {
+  return files.map((file, i) =>
+    pathOf(file) === paths[i] ? file : Object.defineProperty(file, 'webkitRelativePath', { value: paths[i] }),
+  );
+}
+
 /** The name without the folders. */
 export function baseName(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1);

@@ -1,8 +1,9 @@
 import type { DataSpec, ExperimentDocument } from '@tenon-ml/experiment';
 import { proxy } from 'comlink';
 import { noteText } from '../data/notes.js';
-import { filesOf } from '../import/dropped_files.js';
+import { filesOf, pathOf } from '../import/dropped_files.js';
 import type { ImportNote, ImportProgress } from '../import/import_files.js';
+import { renaming } from '../worker/calls.js';
 import type { DataLook, ImportResult, PictureSize } from '../worker/desk_data.js';
 import { dataLock } from '../worker/locks.js';
 import { holdShared } from './hold.js';
@@ -103,7 +104,8 @@ export class DataState {
   }
 
   async drop(transfer: DataTransfer): Promise<void> {
-    if (transfer.types.includes('Files')) await this.take(await filesOf(transfer));
+    if (!transfer.types.includes('Files')) return;
+    await this.take(await renaming({ INVALID_ARGUMENT: 'TOO_LARGE' }, () => filesOf(transfer)));
   }
 
   /** Brings files in. Throws what reading them throws; what is open stays so then. */
@@ -121,7 +123,8 @@ export class DataState {
       const onProgress = proxy((progress: ImportProgress) => {
         if (this.importing) this.importing = { ...progress, name };
       });
-      await this.open(await desk.importFiles([...files], id, this.size, onProgress), id);
+      const paths = files.map(pathOf);
+      await this.open(await desk.importFiles([...files], paths, id, this.size, onProgress), id);
     } finally {
       this.importing = null;
       release();

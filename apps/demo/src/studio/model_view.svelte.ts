@@ -25,7 +25,7 @@ export class ModelView {
   async openFiles(name: string, files: readonly (readonly [string, Uint8Array])[]): Promise<void> {
     const worker = openWorker();
     try {
-      this.info = await worker.api.subject.openFiles(files, this.studio.backend);
+      this.info = await worker.api.subject.openFiles(name, files, this.studio.backend);
     } catch (error) {
       worker.close();
       throw error;

@@ -1,7 +1,7 @@
 import type { BackendInfo, BackendMemory } from '@tenon-ml/core';
 import type { RunReport } from '@tenon-ml/train';
 import { proxy } from 'comlink';
-import { WorkerError } from '../worker/calls.js';
+import { plainError, WorkerError } from '../worker/calls.js';
 import type {
   PlainError,
   RunOrigin,
@@ -31,6 +31,10 @@ export class RunView {
   report = $state.raw<RunReport | null>(null);
   error = $state.raw<PlainError | null>(null);
   worker = $state.raw<OpenWorker | null>(null);
+  /** Whether another tab was found to train it. */
+  elsewhere = $state(false);
+  /** Whether its curves are to be replaced by those that come. */
+  private renewed = false;
   private readonly onError: (error: unknown) => void;
 
   constructor(id: string, origin: RunOrigin, onError: (error: unknown) => void) {
@@ -42,12 +46,22 @@ export class RunView {
 
   /** One that lies in the browser's storage, and doesn't move. */
   static stored(run: StoredRun, onError: (error: unknown) => void): RunView {
-    const view = new RunView(run.id, run, onError);
-    view.report = run.report;
-    view.status = statusOf(run.report);
-    view.position = { ...view.position, step: run.checkpoint ?? run.report?.step ?? 0 };
-    view.backend = run.report?.backend ?? null;
+    const { document, dataId, backend, created } = run;
+    const view = new RunView(run.id, { document, dataId, backend, created }, onError);
+    view.takeStored(run);
     return view;
+  }
+
+  /** Looks at what lies in the storage: another tab may have gone on with it. Whether anything has changed. */
+  refresh(run: StoredRun): boolean {
+    if (this.alive) return false;
+    this.elsewhere = run.inUse;
+    if (stepOf(run) <= this.position.step && (run.report === null) === (this.report === null)) return false;
+    // What this tab had open of it is no longer what is there.
+    this.close();
+    this.error = null;
+    this.takeStored(run);
+    return true;
   }
 
   get name(): string {
@@ -66,20 +80,24 @@ export class RunView {
   start(resume: boolean): void {
     this.worker?.close();
     const worker = openWorker();
+    const { status, report } = this;
     this.worker = worker;
     this.status = 'starting';
     this.error = null;
     this.report = null;
-    if (resume) this.clearCurves();
+    this.renewed = resume;
     // Resolves when the run is over; what happens meanwhile is told by updates.
     worker.api.run
       .start(
         this.id,
-        resume ? null : this.origin,
+        this.origin,
+        resume,
         proxy((update: RunUpdate) => this.take(update)),
       )
       .catch((error: unknown) => {
-        this.status = 'paused';
+        this.status = status;
+        this.report = report;
+        this.elsewhere = plainError(error).code === 'IN_USE';
         this.worker = null;
         worker.close();
         this.onError(error);
@@ -132,7 +150,20 @@ export class RunView {
     this.version++;
   }
 
+  private takeStored(run: StoredRun): void {
+    this.report = run.report;
+    this.status = statusOf(run.report);
+    this.position = { ...this.position, step: stepOf(run) };
+    this.backend = run.report?.backend ?? null;
+    this.elsewhere = run.inUse;
+  }
+
   private take(update: RunUpdate): void {
+    this.elsewhere = false;
+    if (this.renewed && update.status !== 'failed') {
+      this.renewed = false;
+      this.clearCurves();
+    }
     addSteps(this.curves, update.steps);
     if (update.epochs.length > 0) this.curves.epochs = [...this.curves.epochs, ...update.epochs];
     this.status = update.status;
@@ -147,12 +178,18 @@ export class RunView {
     if (update.error && update.error.message !== this.error?.message)
       this.onError(new WorkerError(update.error));
     this.error = update.error;
+    // It has nothing left to look into, and may hold a good part of the memory.
+    if (update.status === 'failed') this.close();
   }
 
   private clearCurves(): void {
     clearCurves(this.curves);
     this.version++;
   }
+}
+
+function stepOf({ checkpoint, report }: StoredRun): number {
+  return Math.max(checkpoint ?? 0, report?.step ?? 0);
 }
 
 function statusOf(report: RunReport | null): RunStatus {

@@ -228,10 +228,17 @@ export class Studio {
     this.stored = await this.desk.runs();
     const known = new Map(this.runs.map((run) => [run.id, run]));
     const fail = (error: unknown): void => this.messages.fail(error);
-    const fresh = this.stored.map((stored) => known.get(stored.id) ?? RunView.stored(stored, fail));
+    const changed: RunView[] = [];
+    const fresh = this.stored.map((stored) => {
+      const view = known.get(stored.id);
+      if (view?.refresh(stored)) changed.push(view);
+      return view ?? RunView.stored(stored, fail);
+    });
     // One that has just begun isn't stored yet.
     const unstored = this.runs.filter((run) => run.alive && !fresh.includes(run));
     this.runs = [...unstored, ...fresh];
+    for (const view of changed)
+      if (view === this.run || view === this.compared) view.fill(await this.desk.curves(view.id));
     if (current !== null && !this.run) await this.messages.trying(() => this.openRunQuietly(current));
   }
 

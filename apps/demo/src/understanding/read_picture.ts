@@ -1,10 +1,13 @@
+import { checkLimit } from '../import/limits.js';
+import { renaming } from '../worker/calls.js';
 import type { Picture } from '../worker/protocol.js';
 
 /** Larger pictures are brought to this side: the network sees less than that of them. */
 const SIDE = 512;
 
-/** A picture file as pixels; null where the browser can't decode it. */
-export async function readPicture(file: Blob): Promise<Picture | null> {
+/** A picture file as pixels; null where the browser can't decode it. Throws 'TOO_LARGE' before reading one that is. */
+export async function readPicture(file: File): Promise<Picture | null> {
+  await renaming({ INVALID_ARGUMENT: 'TOO_LARGE' }, async () => checkLimit('picture', file.size, file.name));
   const bitmap = await createImageBitmap(file).catch(() => null);
   if (!bitmap) return null;
   const scale = Math.min(1, SIDE / Math.max(bitmap.width, bitmap.height));

@@ -41,3 +41,17 @@ export function keepErrorCodes(): void {
   };
   transferHandlers.set('throw', handler);
 }
+
+/** What `f` gives; its errors by codes that say more of what a person did. */
+export async function renaming<T>(
+  codes: { readonly [code: string]: string },
+  f: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await f();
+  } catch (error) {
+    const plain = plainError(error);
+    if (!Object.hasOwn(codes, plain.code)) throw error;
+    throw new WorkerError({ ...plain, code: codes[plain.code] });
+  }
+}

@@ -12,12 +12,13 @@ import {
   loadDocumentData,
   readDocument,
 } from '@tenon-ml/experiment';
+import { withPaths } from '../import/dropped_files.js';
 import { type ImportNote, type ImportProgress, importFiles } from '../import/import_files.js';
 import { type ArraysLook, lookAt, type TableLook, type TextLook } from '../import/look.js';
 import { examplesToArrays } from '../import/pictures.js';
 import type { Channels } from '../import/resize.js';
 import { adoptData, networkEnds } from './adopt_data.js';
-import { plainError, WorkerError } from './calls.js';
+import { renaming } from './calls.js';
 import { openData } from './data.js';
 import { dataLock } from './locks.js';
 import { pictureOf } from './pictures.js';
@@ -121,9 +122,13 @@ export function createDataDesk() {
       return adoptData(document, data, await outlineOf(data, dataId));
     },
 
-    /** Brings files in: data into a folder of its own. What was there already stays as it is, whatever happens. */
+    /**
+     * Brings files in, whose paths were these: data into a folder of its own. What was there already stays as it is,
+     * whatever happens.
+     */
     async importFiles(
-      files: readonly File[],
+      sent: readonly File[],
+      paths: readonly string[],
       dataId: string,
       size: PictureSize,
       onProgress: (progress: ImportProgress) => void,
@@ -132,6 +137,7 @@ export function createDataDesk() {
       importing?.abort();
       importing = controller;
       const { signal } = controller;
+      const files = withPaths(sent, paths);
       let keep = false;
       try {
         const store = await opfsStore(`data/${dataId}`);
@@ -156,7 +162,7 @@ export function createDataDesk() {
             return {
               kind: 'document',
               document: await renaming({ INVALID_ARGUMENT: 'DOCUMENT_INVALID' }, async () =>
-                readDocument(result.document, result.name),
+                readDocument(result.document, files.length === 1 ? paths[0] : result.name),
               ),
               notes: result.notes,
             };
@@ -283,17 +289,6 @@ const noFiles: ArtifactStore = {
   list: async () => [],
   remove: async () => {},
 };
-
-/** What `f` gives; its errors by codes that say more of what a person did. */
-async function renaming<T>(codes: { readonly [code: string]: string }, f: () => Promise<T>): Promise<T> {
-  try {
-    return await f();
-  } catch (error) {
-    const plain = plainError(error);
-    if (!Object.hasOwn(codes, plain.code)) throw error;
-    throw new WorkerError({ ...plain, code: codes[plain.code] });
-  }
-}
 
 async function filesOf(store: ArtifactStore): Promise<(readonly [string, Uint8Array])[]> {
   const paths = await store.list();

@@ -1,14 +1,23 @@
 import { WorkerError } from './calls.js';
 
+/** How long a browser may take to free what a worker held that was closed just now, in milliseconds. */
+const GRACE = 1000;
+
 /**
  * Runs `f` while this worker alone holds `name`, of all tabs of this browser. Throws 'IN_USE' where another holds it. The
  * browser frees what a closed tab held.
  */
 export async function holding<T>(name: string, f: () => Promise<T>): Promise<T> {
-  return navigator.locks.request(name, { ifAvailable: true }, (lock) => {
-    if (lock) return f();
+  let held = false;
+  try {
+    return await navigator.locks.request(name, { signal: AbortSignal.timeout(GRACE) }, () => {
+      held = true;
+      return f();
+    });
+  } catch (error) {
+    if (held) throw error;
     throw new WorkerError({ code: 'IN_USE', message: `${name} is held by another tab`, where: name });
-  });
+  }
 }
 
 /** The names that somebody holds at the moment. */

@@ -58,7 +58,7 @@ export interface RunUpdate {
   readonly error: PlainError | null;
 }
 
-/** What a run is started with; kept beside it as `studio.json`. */
+/** What a run is started with; kept in its `run.json`. */
 export interface RunOrigin {
   readonly document: ExperimentDocument;
   /** The folder of the data in the browser's storage; null for what is embedded. */

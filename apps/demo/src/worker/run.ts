@@ -1,11 +1,6 @@
-import { type Backend, type BackendInfo, writeJson } from '@tenon-ml/core';
+import type { Backend, BackendInfo } from '@tenon-ml/core';
 import { opfsStore } from '@tenon-ml/core/browser';
-import {
-  documentExperiment,
-  documentOrigin,
-  type LearningRateControl,
-  learningRateControl,
-} from '@tenon-ml/experiment';
+import { documentExperiment, type LearningRateControl, learningRateControl } from '@tenon-ml/experiment';
 import {
   type AnyPlan,
   type EpochRecord,
@@ -14,13 +9,14 @@ import {
   runExperiment,
   type Trainer,
 } from '@tenon-ml/train';
-import { createBackend } from './backends.js';
+import { createBackend, recreateBackend } from './backends.js';
 import { plainError } from './calls.js';
 import { openData } from './data.js';
 import { holding, runLock } from './locks.js';
+import { createPatience, type Patience } from './patience.js';
 import type { PlainError, RunOrigin, RunPosition, RunStatus, RunUpdate, StepPoint } from './protocol.js';
 import { learningRateOf } from './rates.js';
-import { readCurves, readOrigin } from './runs.js';
+import { holdsRun, originOf, type PastEvents, readCurves } from './runs.js';
 import { createSpeed } from './speed.js';
 import { createGate, createTurns } from './turns.js';
 
@@ -41,10 +37,13 @@ export interface RunInside {
 /** One run, in this worker: started or gone on with, paused, stepped, stopped. */
 export interface RunHost {
   /**
-   * Begins a run, or goes on with the one in the folder where `origin` is null. Resolves when it has ended, been stopped or
-   * failed; all of this is told by `tell`. Throws 'IN_USE' where another tab holds it.
+   * Begins a run, or goes on with what its folder holds. Resolves when it has ended, been stopped or failed; all of this is
+   * told by `tell`. Throws 'IN_USE' where another tab holds it.
+   *
+   * Where the storage is full it pauses with that error, at the step where it is; `resume` tries again what could not be
+   * written, and goes on; `stop` gives it up.
    */
-  start(id: string, origin: RunOrigin | null, tell: (update: RunUpdate) => void): Promise<void>;
+  start(id: string, origin: RunOrigin, resume: boolean, tell: (update: RunUpdate) => void): Promise<void>;
   /** Stops after the step under way, and saves; what goes on later goes on from there, a reload later too. */
   pause(): void;
   resume(): void;
@@ -77,6 +76,8 @@ export function createRunHost(): RunHost {
   let error: PlainError | null = null;
   let rate: LearningRateControl | null = null;
   let backend: Backend | undefined;
+  let patience: Patience | undefined;
+  let past: Pick<PastEvents, 'steps' | 'epochs'> = { steps: [], epochs: [] };
   let tell: (update: RunUpdate) => void = () => {};
   let told = 0;
   let saveWanted = false;
@@ -109,6 +110,9 @@ export function createRunHost(): RunHost {
       const { step, epoch, epochs: total, stepsPerEpoch } = event;
       position = { step, epoch, epochs: total, stepsPerEpoch };
       parameters = event.parameters;
+      // The curves of what came before the checkpoint: what came after it is done again.
+      steps = past.steps.filter(({ step: before }) => before <= step);
+      epochs = past.epochs.filter((before) => before.epoch < epoch);
       if (status === 'starting') status = 'training';
     } else if (event.type === 'step') {
       position = { ...position, step: event.step, epoch: event.epoch };
@@ -121,24 +125,39 @@ export function createRunHost(): RunHost {
     } else if (event.type === 'checkpoint') {
       saved = performance.now();
       saveWanted = false;
-    } else if (event.type === 'end') {
-      status = event.reason === 'aborted' ? 'stopped' : 'ended';
-    } else {
+    } else if (event.type === 'report') {
+      // Not before: its model is saved only now.
       report = event.report;
+      status = report.reason === 'aborted' ? 'stopped' : 'ended';
     }
   };
 
-  const drive = async (events: AsyncGenerator<RunEvent>): Promise<void> => {
+  const hold = (): void => {
+    status = 'paused';
+    gate.set(false);
+    speed.clear();
+  };
+
+  const drive = async (events: AsyncGenerator<RunEvent>, { until, retry }: Patience): Promise<void> => {
+    let pending: Promise<IteratorResult<RunEvent>> | null = null;
     for (;;) {
       await gate.pass();
-      const next = await turn(() => events.next());
+      const next = await turn(() => {
+        if (pending) retry();
+        pending ??= events.next();
+        return until(pending);
+      });
+      if (!next) {
+        // Nothing is under way but a write that waits for room: the network may be looked into.
+        error = plainError(patience?.error);
+        hold();
+        send(true);
+        continue;
+      }
+      pending = null;
       if (next.done) return;
       note(next.value);
-      if (next.value.type === 'checkpoint' && status === 'pausing') {
-        status = 'paused';
-        gate.set(false);
-        speed.clear();
-      }
+      if (next.value.type === 'checkpoint' && status === 'pausing') hold();
       send(next.value.type !== 'step' || status === 'paused');
     }
   };
@@ -152,25 +171,28 @@ export function createRunHost(): RunHost {
     inside: () => inside,
     origin: () => origin,
     saved: () => (report && backend ? { id: runId, backend } : null),
-    start: (id, given, listener) =>
+    start: (id, given, wanted, listener) =>
       holding(runLock(id), async () => {
         tell = listener;
         runId = id;
         try {
           const store = await opfsStore(`runs/${id}`);
-          origin = given ?? (await readOrigin(store));
-          const past = given ? { steps: [], epochs: [] } : await readCurves(store);
+          origin = given;
+          patience = createPatience(store);
+          // One that failed before its first write begins anew.
+          const resume = wanted && (await holdsRun(store));
+          if (resume) past = await readCurves(store);
           const files = await openData(origin.dataId);
-          backend = await createBackend(origin.backend);
+          backend = await (resume ? recreateBackend : createBackend)(origin.backend);
           info = await backend.init();
           rate = await learningRateControl(store);
           const experiment = documentExperiment(origin.document, files);
           const events = runExperiment(experiment, {
             backend,
-            store,
+            store: patience.store,
             seed: origin.document.seed,
-            origin: documentOrigin(origin.document),
-            resume: given === null,
+            origin: originOf(origin),
+            resume,
             adjust: rate.adjust,
             signal: stopping.signal,
             checkpointWanted: () => saveWanted || performance.now() - saved > SAVE_EVERY,
@@ -178,20 +200,7 @@ export function createRunHost(): RunHost {
               inside = { trainer, plan, backend: backend as Backend, turn, step: () => position.step };
             },
           });
-          // The curves of what came before the checkpoint: what came after it is done again.
-          const first = await turn(() => events.next());
-          if (!first.done) note(first.value);
-          // Beside the run's own file, which is there since its first event.
-          if (given)
-            await writeJson(store, 'studio.json', {
-              dataId: given.dataId,
-              backend: given.backend,
-              created: given.created,
-            });
-          steps = past.steps.filter(({ step }) => step <= position.step);
-          epochs = past.epochs.filter(({ epoch }) => epoch < position.epoch);
-          send(true);
-          await drive(events);
+          await drive(events, patience);
           // Its trainer is gone: whoever looks into it opens what was saved.
           inside = null;
           send(true);
@@ -209,17 +218,20 @@ export function createRunHost(): RunHost {
     resume() {
       if (status !== 'paused' && status !== 'pausing') return;
       status = 'training';
+      error = null;
       saveWanted = false;
       gate.set(true);
       send(true);
     },
     step() {
       if (status !== 'paused') return;
+      error = null;
       save('pausing');
       gate.set(true);
     },
     stop() {
-      stopping.abort();
+      if (patience?.error) patience.giveUp();
+      else stopping.abort();
       gate.set(true);
     },
     async setRateFactor(factor) {

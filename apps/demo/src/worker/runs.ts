@@ -1,5 +1,6 @@
-import { type ArtifactStore, isTenonError, readJson, readText } from '@tenon-ml/core';
+import { type ArtifactStore, isTenonError, type Json, readText } from '@tenon-ml/core';
 import { listFolders, opfsStore, removeTree } from '@tenon-ml/core/browser';
+import { documentOrigin } from '@tenon-ml/experiment';
 import {
   type EpochRecord,
   listCheckpoints,
@@ -65,14 +66,24 @@ async function bytesIn(folder: FileSystemDirectoryHandle): Promise<number> {
   return bytes;
 }
 
-/** What a run was started with. Its run.json comes first, so that one which died before the other still is found. */
+/** What `run.json` keeps of a run: the document, for the command line too, and beside it what only the studio knows. */
+export function originOf({ document, dataId, backend, created }: RunOrigin): Json {
+  return { ...(documentOrigin(document) as object), studio: { dataId, backend, created } };
+}
+
+/** What a run was started with. */
 export async function readOrigin(store: ArtifactStore): Promise<RunOrigin> {
   const { origin } = await readRun(store);
-  const { document } = origin as unknown as Pick<RunOrigin, 'document'>;
-  if ((await store.list('studio.json')).length > 0) {
-    return { ...((await readJson(store, 'studio.json')) as Omit<RunOrigin, 'document'>), document };
-  }
-  return { document, dataId: null, backend: 'wasm', created: 0 };
+  const { document, studio } = origin as unknown as {
+    readonly document: RunOrigin['document'];
+    readonly studio: Omit<RunOrigin, 'document'>;
+  };
+  return { ...studio, document };
+}
+
+/** Whether there is a run to go on with. */
+export async function holdsRun(store: ArtifactStore): Promise<boolean> {
+  return (await store.list('run.json')).includes('run.json');
 }
 
 /** Removes a run for good. Throws 'IN_USE' where a tab holds it. */

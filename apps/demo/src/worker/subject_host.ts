@@ -1,7 +1,16 @@
-import { type Loss, memoryStore, prefixedStore, saveModel, TenonError, toZip } from '@tenon-ml/core';
+import {
+  type Backend,
+  isTenonError,
+  type Loss,
+  memoryStore,
+  prefixedStore,
+  saveModel,
+  TenonError,
+  toZip,
+} from '@tenon-ml/core';
 import { opfsStore } from '@tenon-ml/core/browser';
 import { softmaxCrossEntropy } from '@tenon-ml/losses';
-import { createBackend } from './backends.js';
+import { createBackend, recreateBackend } from './backends.js';
 import { openData } from './data.js';
 import {
   activationsOf,
@@ -36,8 +45,12 @@ import { createTurns } from './turns.js';
 export interface SubjectHost {
   /** Opens the saved model of a finished run. */
   openRun(id: string, origin: RunOrigin): Promise<SubjectInfo>;
-  /** Opens a saved model from its files. */
-  openFiles(files: readonly (readonly [string, Uint8Array])[], backend: BackendName): Promise<SubjectInfo>;
+  /** Opens a saved model from its files, which messages call by this name. */
+  openFiles(
+    name: string,
+    files: readonly (readonly [string, Uint8Array])[],
+    backend: BackendName,
+  ): Promise<SubjectInfo>;
   info(): Promise<SubjectInfo>;
   filters(): Promise<LayerPictures[]>;
   activations(input: SubjectInput): Promise<LayerPictures[]>;
@@ -60,11 +73,16 @@ export interface SubjectHost {
 /** One value, since an explainer compiles a step for each. */
 const classLoss = softmaxCrossEntropy() as unknown as Loss;
 
+/** Whether there is no GPU any more, or none in this browser. */
+function isGone(error: unknown): boolean {
+  return isTenonError(error) && (error.code === 'DEVICE_LOST' || error.code === 'BACKEND_UNAVAILABLE');
+}
+
 export function createSubjectHost(host: RunHost): SubjectHost {
   let subject: Subject | null = null;
   let features: Features | null = null;
-  /** Whether the saved model of the run that ended here is the subject. */
-  let opened = false;
+  /** Opens a saved model, which doesn't change, again. */
+  let reopen: (() => Promise<Subject>) | null = null;
   let writing: AbortController | undefined;
   const own = createTurns();
   const open = (next: Subject): void => {
@@ -73,17 +91,41 @@ export function createSubjectHost(host: RunHost): SubjectHost {
     features = null;
   };
 
+  const openStored = async (id: string, origin: RunOrigin, backend: Backend): Promise<Subject> =>
+    subjectOfStore(await opfsStore(`runs/${id}`), await openData(origin.dataId), backend);
+  /** A device that was lost comes back as another backend. */
+  const openBy = async (
+    how: (backend: Backend) => Promise<Subject>,
+    first: Backend | BackendName,
+  ): Promise<void> => {
+    const name = typeof first === 'string' ? first : (first.name as BackendName);
+    // Browsers may give up a GPU that was lost twice. The processor answers the same.
+    const anew = async (): Promise<Subject> =>
+      how(await recreateBackend(name).catch(() => createBackend('wasm')));
+    const given = how(typeof first === 'string' ? await createBackend(first) : first);
+    open(await given.catch((error: unknown) => (isGone(error) ? anew() : Promise.reject(error))));
+    reopen = anew;
+  };
+  const again = async <T>(f: (subject: Subject) => Promise<T> | T, asked: Subject): Promise<T> => {
+    try {
+      return await f(asked);
+    } catch (error) {
+      if (!reopen || !isGone(error)) throw error;
+      const fresh = await reopen();
+      open(fresh);
+      return f(fresh);
+    }
+  };
+
   /** The subject as it is now, while no step is under way and nothing else looks into it. */
   const looking = <T>(f: (subject: Subject) => Promise<T> | T): Promise<T> =>
     own(async () => {
       const [inside, origin, saved] = [host.inside(), host.origin(), host.saved()];
       if (!inside || !origin) {
-        if (saved && origin && !opened) {
-          const store = await opfsStore(`runs/${saved.id}`);
-          open(await subjectOfStore(store, await openData(origin.dataId), saved.backend));
-          opened = true;
-        }
-        if (subject) return f(subject);
+        // The subject so far is the training's, which is over.
+        if (saved && origin && !reopen)
+          await openBy((backend) => openStored(saved.id, origin, backend), saved.backend);
+        if (subject) return again(f, subject);
         throw new TenonError({ code: 'USAGE', message: 'There is no model here yet.' });
       }
       return inside.turn(async () => {
@@ -106,15 +148,13 @@ export function createSubjectHost(host: RunHost): SubjectHost {
 
   return {
     async openRun(id, origin) {
-      const store = await opfsStore(`runs/${id}`);
-      const backend = await createBackend(origin.backend);
-      open(await subjectOfStore(store, await openData(origin.dataId), backend));
+      await openBy((backend) => openStored(id, origin, backend), origin.backend);
       return info();
     },
-    async openFiles(files, backend) {
-      const store = memoryStore(files, 'the opened files');
+    async openFiles(name, files, backend) {
+      const store = memoryStore(files, name);
       const data = (await store.list('data/')).length > 0 ? prefixedStore(store, 'data/') : undefined;
-      open(await subjectOfStore(store, data, await createBackend(backend)));
+      await openBy((own) => subjectOfStore(store, data, own), backend);
       return info();
     },
     info,
