@@ -8,7 +8,7 @@ const NAMES = new Set(
 );
 
 /** Files, commands, and the names that layers have in a document: maxPool2d_1. */
-const CODE = [/`[^`]*`/g, /[\w-]+(\.\w+)+/g, /\b[a-z][A-Za-z]+(2d)?_\d+\b/g];
+const CODE = [/\btenon [a-z]+ FILE/g, /[\w-]+(\.\w+)+/g, /\b[a-z][A-Za-z]+(2d)?_\d+\b/g];
 
 /**
  * The words in Latin letters on a page in Chinese that aren't names: of texts, and of what is read out or shown in their
