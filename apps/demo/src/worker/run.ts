@@ -128,13 +128,26 @@ export function createRunHost(): RunHost {
     }
   };
 
+  /** The next event. With the end its trainer is gone, and none of the turns behind this one may find it still there. */
+  const advance = async (events: AsyncGenerator<RunEvent>): Promise<IteratorResult<RunEvent, void>> => {
+    try {
+      const next = await events.next();
+      if (next.done) inside = null;
+      return next;
+    } catch (error) {
+      inside = null;
+      throw error;
+    }
+  };
+
   const drive = async (events: AsyncGenerator<RunEvent>): Promise<void> => {
     for (;;) {
       await gate.pass();
-      const next = await turn(() => events.next());
+      const next = await turn(() => advance(events));
       if (next.done) return;
       note(next.value);
-      if (next.value.type === 'checkpoint' && status === 'pausing') {
+      // Who stops while a pause comes means the end: the checkpoint is that of the end then.
+      if (next.value.type === 'checkpoint' && status === 'pausing' && !stopping.signal.aborted) {
         status = 'paused';
         gate.set(false);
         speed.clear();
@@ -156,6 +169,7 @@ export function createRunHost(): RunHost {
       holding(runLock(id), async () => {
         tell = listener;
         runId = id;
+        let events: AsyncGenerator<RunEvent> | undefined;
         try {
           const store = await opfsStore(`runs/${id}`);
           origin = given ?? (await readOrigin(store));
@@ -165,7 +179,7 @@ export function createRunHost(): RunHost {
           info = await backend.init();
           rate = await learningRateControl(store);
           const experiment = documentExperiment(origin.document, files);
-          const events = runExperiment(experiment, {
+          events = runExperiment(experiment, {
             backend,
             store,
             seed: origin.document.seed,
@@ -179,7 +193,8 @@ export function createRunHost(): RunHost {
             },
           });
           // The curves of what came before the checkpoint: what came after it is done again.
-          const first = await turn(() => events.next());
+          const begun = events;
+          const first = await turn(() => advance(begun));
           if (!first.done) note(first.value);
           // Beside the run's own file, which is there since its first event.
           if (given)
@@ -191,13 +206,13 @@ export function createRunHost(): RunHost {
           steps = past.steps.filter(({ step }) => step <= position.step);
           epochs = past.epochs.filter(({ epoch }) => epoch < position.epoch);
           send(true);
-          await drive(events);
-          // Its trainer is gone: whoever looks into it opens what was saved.
-          inside = null;
+          await drive(begun);
           send(true);
         } catch (cause) {
           status = 'failed';
           inside = null;
+          // Where it wasn't the run that failed: its trainer goes, and its log is written.
+          await events?.return(undefined).catch(() => {});
           error = plainError(cause);
           send(true);
         }
