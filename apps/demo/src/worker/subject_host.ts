@@ -28,7 +28,7 @@ import type {
   TextRequest,
   WrongExample,
 } from './protocol_subject.js';
-import type { RunHost } from './run.js';
+import type { RunHost, RunInside } from './run.js';
 import { infoOf, type Subject, subjectOfRun, subjectOfStore } from './subject.js';
 import { createTurns } from './turns.js';
 
@@ -76,20 +76,24 @@ export function createSubjectHost(host: RunHost): SubjectHost {
   /** The subject as it is now, while no step is under way and nothing else looks into it. */
   const looking = <T>(f: (subject: Subject) => Promise<T> | T): Promise<T> =>
     own(async () => {
-      const [inside, origin, saved] = [host.inside(), host.origin(), host.saved()];
-      if (!inside || !origin) {
-        if (saved && origin && !opened) {
-          const store = await opfsStore(`runs/${saved.id}`);
-          open(await subjectOfStore(store, await openData(origin.dataId), saved.backend));
-          opened = true;
-        }
-        if (subject) return f(subject);
-        throw new TenonError({ code: 'USAGE', message: 'There is no model here yet.' });
+      const [inside, origin] = [host.inside(), host.origin()];
+      if (inside && origin) {
+        const seen = await inside.turn(async () => {
+          // The run has ended while this waited for its turn.
+          if (host.inside() !== inside) return null;
+          subject = await subjectOfRun(inside, origin, subject);
+          return { value: await f(subject) };
+        });
+        if (seen) return seen.value;
       }
-      return inside.turn(async () => {
-        subject = await subjectOfRun(inside, origin, subject);
-        return f(subject);
-      });
+      const saved = host.saved();
+      if (saved && origin && !opened) {
+        const store = await opfsStore(`runs/${saved.id}`);
+        open(await subjectOfStore(store, await openData(origin.dataId), saved.backend));
+        opened = true;
+      }
+      if (subject) return f(subject);
+      throw new TenonError({ code: 'USAGE', message: 'There is no model here yet.' });
     });
   const lossOf = ({ artifact }: Subject): Loss => {
     const plan = host.inside()?.plan;
@@ -106,15 +110,20 @@ export function createSubjectHost(host: RunHost): SubjectHost {
 
   return {
     async openRun(id, origin) {
-      const store = await opfsStore(`runs/${id}`);
-      const backend = await createBackend(origin.backend);
-      open(await subjectOfStore(store, await openData(origin.dataId), backend));
+      // What is asked meanwhile waits for it.
+      await own(async () => {
+        const store = await opfsStore(`runs/${id}`);
+        const backend = await createBackend(origin.backend);
+        open(await subjectOfStore(store, await openData(origin.dataId), backend));
+      });
       return info();
     },
     async openFiles(files, backend) {
-      const store = memoryStore(files, 'the opened files');
-      const data = (await store.list('data/')).length > 0 ? prefixedStore(store, 'data/') : undefined;
-      open(await subjectOfStore(store, data, await createBackend(backend)));
+      await own(async () => {
+        const store = memoryStore(files, 'the opened files');
+        const data = (await store.list('data/')).length > 0 ? prefixedStore(store, 'data/') : undefined;
+        open(await subjectOfStore(store, data, await createBackend(backend)));
+      });
       return info();
     },
     info,
@@ -135,7 +144,7 @@ export function createSubjectHost(host: RunHost): SubjectHost {
       const stopping = new AbortController();
       writing = stopping;
       // A character a turn: a training goes on between them.
-      const characters = await looking((at) => textOf(at, request));
+      const characters = await looking(() => textOf(() => subject as Subject, request));
       for (;;) {
         const next = await looking(() => (stopping.signal.aborted ? null : characters.next()));
         if (!next || next.done) return;
@@ -146,10 +155,14 @@ export function createSubjectHost(host: RunHost): SubjectHost {
     async bundle(id, dataId, withData) {
       const store = await opfsStore(`runs/${id}`);
       const out = memoryStore();
-      const copied = (await store.list()).filter((path) => !path.startsWith('checkpoints/'));
-      for (const path of copied) await out.write(path, await store.read(path));
-      const inside = host.inside();
-      if (inside) await saveModel(out, await inside.turn(() => inside.trainer.artifact(inside.plan.card)));
+      const copy = async (inside: RunInside | null): Promise<void> => {
+        const copied = (await store.list()).filter((path) => !path.startsWith('checkpoints/'));
+        for (const path of copied) await out.write(path, await store.read(path));
+        if (inside) await saveModel(out, await inside.trainer.artifact(inside.plan.card));
+      };
+      const running = host.inside();
+      // By then it may have ended, and has saved its model.
+      await (running ? running.turn(() => copy(host.inside())) : copy(null));
       const data = withData ? await openData(dataId) : undefined;
       if (data) for (const path of await data.list()) await out.write(`data/${path}`, await data.read(path));
       return (await toZip(out)) as Uint8Array<ArrayBuffer>;
