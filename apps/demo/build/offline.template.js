@@ -3,7 +3,9 @@ const files = __FILES__;
 const cacheName = 'tenon-studio-__VERSION__';
 
 self.addEventListener('install', (event) => {
-  event.waitUntil(caches.open(cacheName).then((cache) => cache.addAll(files)));
+  // Not from the browser's cache, which may hold another build's page.
+  const requests = files.map((file) => new Request(file, { cache: 'reload' }));
+  event.waitUntil(caches.open(cacheName).then((cache) => cache.addAll(requests)));
 });
 
 self.addEventListener('activate', (event) => {
