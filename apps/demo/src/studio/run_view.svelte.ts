@@ -76,12 +76,17 @@ export class RunView {
       .start(
         this.id,
         resume ? null : this.origin,
-        proxy((update: RunUpdate) => this.take(update)),
+        proxy((update: RunUpdate) => {
+          // A worker that is gone may still be heard.
+          if (this.worker === worker) this.take(update);
+        }),
       )
       .catch((error: unknown) => {
-        this.status = 'paused';
-        this.worker = null;
         worker.close();
+        if (this.worker === worker) {
+          this.status = 'paused';
+          this.worker = null;
+        }
         this.onError(error);
       });
   }
@@ -110,7 +115,9 @@ export class RunView {
     await this.worker?.api.run.setRateFactor(factor);
   }
 
+  /** Gives its worker back. One that moved can go on from its last checkpoint. */
   close(): void {
+    if (this.alive) this.status = 'paused';
     this.worker?.close();
     this.worker = null;
   }

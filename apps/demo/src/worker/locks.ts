@@ -1,14 +1,27 @@
 import { WorkerError } from './calls.js';
 
 /**
- * Runs `f` while this worker alone holds `name`, of all tabs of this browser. Throws 'IN_USE' where another holds it. The
- * browser frees what a closed tab held.
+ * Runs `f` while this worker alone holds `name`, of all tabs of this browser. Throws 'IN_USE' where another holds it, after
+ * so many milliseconds of waiting. The browser frees what a closed tab or an ended worker held, a little later.
  */
-export async function holding<T>(name: string, f: () => Promise<T>): Promise<T> {
-  return navigator.locks.request(name, { ifAvailable: true }, (lock) => {
-    if (lock) return f();
+export async function holding<T>(name: string, f: () => Promise<T>, wait = 0): Promise<T> {
+  const inUse = (): never => {
     throw new WorkerError({ code: 'IN_USE', message: `${name} is held by another tab`, where: name });
-  });
+  };
+  if (wait === 0) {
+    return navigator.locks.request(name, { ifAvailable: true }, (lock) => (lock ? f() : inUse()));
+  }
+  let held = false;
+  const given = (): Promise<T> => {
+    held = true;
+    return f();
+  };
+  try {
+    return await navigator.locks.request(name, { signal: AbortSignal.timeout(wait) }, given);
+  } catch (error) {
+    if (held) throw error;
+    return inUse();
+  }
 }
 
 /** The names that somebody holds at the moment. */
