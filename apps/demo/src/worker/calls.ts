@@ -29,6 +29,20 @@ export function plainError(error: unknown): PlainError {
   return { code: 'other', message: error instanceof Error ? error.message : String(error) };
 }
 
+/** What `f` gives; its errors by codes that say more of what a person did. */
+export async function renaming<T>(
+  codes: { readonly [code: string]: string },
+  f: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await f();
+  } catch (error) {
+    const plain = plainError(error);
+    if (!Object.hasOwn(codes, plain.code)) throw error;
+    throw new WorkerError({ ...plain, code: codes[plain.code] });
+  }
+}
+
 /** comlink passes a message and a stack; this keeps the code too, by which the page finds words for it. Both sides call it. */
 export function keepErrorCodes(): void {
   const before = transferHandlers.get('throw') as TransferHandler<unknown, unknown>;

@@ -17,7 +17,7 @@ import { type ArraysLook, lookAt, type TableLook, type TextLook } from '../impor
 import { examplesToArrays } from '../import/pictures.js';
 import type { Channels } from '../import/resize.js';
 import { adoptData, networkEnds } from './adopt_data.js';
-import { plainError, WorkerError } from './calls.js';
+import { renaming } from './calls.js';
 import { openData } from './data.js';
 import { dataLock } from './locks.js';
 import { pictureOf } from './pictures.js';
@@ -283,17 +283,6 @@ const noFiles: ArtifactStore = {
   list: async () => [],
   remove: async () => {},
 };
-
-/** What `f` gives; its errors by codes that say more of what a person did. */
-async function renaming<T>(codes: { readonly [code: string]: string }, f: () => Promise<T>): Promise<T> {
-  try {
-    return await f();
-  } catch (error) {
-    const plain = plainError(error);
-    if (!Object.hasOwn(codes, plain.code)) throw error;
-    throw new WorkerError({ ...plain, code: codes[plain.code] });
-  }
-}
 
 async function filesOf(store: ArtifactStore): Promise<(readonly [string, Uint8Array])[]> {
   const paths = await store.list();
