@@ -217,7 +217,11 @@ export async function neighboursOf(
     const { input: example, target } = known.examples[index];
     const label = Number(target.data[0]);
     return {
-      label: subject.artifact.outputActivation === null ? String(label) : (names[label] ?? String(label)),
+      // Of a regression the number, as far as float32 holds it.
+      label:
+        subject.artifact.outputActivation === null
+          ? String(Number(label.toPrecision(6)))
+          : (names[label] ?? String(label)),
       similarity,
       picture: isImage ? seenPicture(subject, batchOfOne(example)) : null,
       features: isImage ? [] : Array.from(example.data as Float32Array),
