@@ -22,6 +22,7 @@ import {
 import { type Experiment, isExperiment } from '@tenon-ml/train';
 import { createJiti } from 'jiti';
 import { recipes } from './recipes/index.js';
+import { isZip } from './run_store.js';
 
 /** An experiment, and what `run.json` keeps to find it again. */
 export interface FoundExperiment {
@@ -95,12 +96,25 @@ export async function findOrigin(origin: Json, where: string, place: DataPlace):
   if (document) return foundDocument(document, place);
   const { recipe, file } = (origin ?? {}) as { recipe?: string; file?: string };
   if (recipe) return findExperiment(recipe);
-  if (file) return { experiment: await loadFile(file), origin };
+  if (file) {
+    // A zip comes from anywhere: which code runs here is not for it to say.
+    if (isZip(place.store.location)) throw codeInZip(place.store.location, file);
+    return { experiment: await loadFile(file), origin };
+  }
   throw new TenonError({
     code: 'ARTIFACT_INVALID',
     where,
     expected: 'a run of a recipe, of a file or of a document',
     got: JSON.stringify(origin),
+  });
+}
+
+function codeInZip(where: string, file: string): TenonError {
+  return new TenonError({
+    code: 'USAGE',
+    where,
+    message: `this run is of the experiment in ${file}, which a zip doesn't get to run`,
+    hint: 'Unpack it where you trust that file, and give the folder.',
   });
 }
 

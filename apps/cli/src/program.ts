@@ -76,15 +76,17 @@ function build(output: Output, exit: (code: number) => void): Command {
 
   withBackend(
     add('evaluate <run>', "the saved model's figures on the run's test data; of a folder, or a zip of one"),
-  ).action(async (run, flags) => {
-    const result = await evaluate(run, flags, output);
-    output.result(
-      result,
-      Object.entries(result.test)
-        .map(([name, value]) => `test ${name}: ${formatResult(value)}`)
-        .join('\n'),
-    );
-  });
+  )
+    .option('--data <path>', "the data, where it isn't where the run had it")
+    .action(async (run, flags) => {
+      const result = await evaluate(run, flags, output);
+      output.result(
+        result,
+        Object.entries(result.test)
+          .map(([name, value]) => `test ${name}: ${formatResult(value)}`)
+          .join('\n'),
+      );
+    });
 
   withBackend(add('predict <run> [file...]', 'predict the examples in files, or write text'), 'auto')
     .option('--prompt <text>', 'what a text begins with (a model that writes text; or a .txt file)')

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { toZip } from '@tenon-ml/core';
+import { memoryStore, toZip } from '@tenon-ml/core';
 import { folderStore } from '@tenon-ml/core/node';
 import { type ExperimentDocument, presets } from '@tenon-ml/experiment';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -118,6 +118,23 @@ describe('a document', () => {
     });
   });
 
+  test('taken home without its data is evaluated with --data', async () => {
+    const run = join(folder, 'apart');
+    const trained = await tenon('train', file, '--data', data, '--out', run);
+    const store = folderStore(run);
+    await store.write(
+      'run.json',
+      new TextEncoder().encode(JSON.stringify({ ...(await json('apart', 'run.json')), data: undefined })),
+    );
+    const zip = join(folder, 'apart.zip');
+    await writeFile(zip, await toZip(store));
+    expect((await tenon('evaluate', zip)).result.error).toMatchObject({
+      code: 'NOT_FOUND',
+      message: expect.stringContaining('--data'),
+    });
+    expect((await tenon('evaluate', zip, '--data', data)).result.test).toEqual(trained.result.test);
+  });
+
   test('that lacks its data, is wrong or is not there, says so and leaves no run', async () => {
     const run = join(folder, 'none');
     const fail = async (...args: string[]) => {
@@ -164,6 +181,40 @@ describe('a document', () => {
     const whole = await rates(plain);
     expect(await rates(changed)).toEqual(whole.map((rate, i) => (i < 2 ? rate : rate * 0.125)));
   });
+});
+
+test('a zip names no code that is run', async () => {
+  const ran = join(folder, 'ran.txt');
+  const code = join(folder, 'code.mjs');
+  await writeFile(
+    code,
+    `import { writeFileSync } from 'node:fs'; writeFileSync(${JSON.stringify(ran)}, '');`,
+  );
+  const run = {
+    format: 'tenon-run',
+    version: 1,
+    name: 'x',
+    origin: { file: code },
+    options: {},
+    seed: 0,
+    backend: 'wasm',
+  };
+  const files = { 'run.json': JSON.stringify(run), 'model.json': '{}', 'weights.safetensors': '' };
+  const store = memoryStore(
+    Object.entries(files).map(([path, text]) => [path, new TextEncoder().encode(text)] as const),
+  );
+  const zip = join(folder, 'foreign.zip');
+  await writeFile(zip, await toZip(store));
+  for (const args of [
+    ['evaluate', zip],
+    ['predict', zip, 'x.json'],
+  ]) {
+    expect((await tenon(...args)).result.error).toMatchObject({
+      code: 'USAGE',
+      message: expect.stringContaining(code),
+    });
+  }
+  expect(existsSync(ran)).toBe(false);
 });
 
 test('a zip that is none says so', async () => {

@@ -334,6 +334,17 @@ describe('a model', () => {
     fileOf('runs/notes.txt', 'x'),
   ];
 
+  it('is refused where it unpacks to more than a tab can hold, before it is', async () => {
+    const zip = await toZip(memoryStore([['model.json', text('{}')]]));
+    const view = new DataView(zip.buffer, zip.byteOffset);
+    const entry = zip.findIndex((_, at) => at + 4 <= zip.length && view.getUint32(at, true) === 0x02014b50);
+    // In the archive's list: packed and unpacked sizes.
+    view.setUint32(entry + 20, limits.model + 1, true);
+    view.setUint32(entry + 24, limits.model + 1, true);
+    const file = fileOf('bomb.zip', zip);
+    await expectError(() => importFiles([file], memoryStore()), 'INVALID_ARGUMENT', 'bomb.zip');
+  });
+
   it('comes as a folder, loose, or as a zip with a folder inside or without', async () => {
     const folder = await importFiles(files, memoryStore());
     expect(folder).toMatchObject({

@@ -108,7 +108,7 @@ describe('exampleOf', () => {
           const example = exampleOf(
             paint(width, height, () => [grey, grey, grey]),
             to,
-            max,
+            [0, max],
           );
           expect(example.shape).toEqual(to);
           expect(example.data.length).toBe(to[0] * to[1] * to[2]);
@@ -131,7 +131,7 @@ describe('exampleOf', () => {
             [height * times, width * times, 3],
             [height, width, 3],
           ] as const) {
-            const { data } = exampleOf(picture, to, 255);
+            const { data } = exampleOf(picture, to, [0, 255]);
             let [given, got] = [0, 0];
             for (let i = 0; i < width * height; i++) given += picture.rgba[4 * i];
             for (let i = 0; i < data.length; i += 3) got += data[i];
@@ -144,13 +144,13 @@ describe('exampleOf', () => {
 
   it('takes the middle of a picture with other proportions', () => {
     const wide = paint(6, 2, (x) => (x < 2 || x > 3 ? [255, 0, 0] : [0, 0, 255]));
-    expect([...exampleOf(wide, [1, 1, 3], 1).data]).toEqual([0, 0, 1]);
+    expect([...exampleOf(wide, [1, 1, 3], [0, 1]).data]).toEqual([0, 0, 1]);
   });
 
   it('weighs colours for one channel, and lays transparency on white', () => {
     const red = paint(1, 1, () => [255, 0, 0]);
-    expect(exampleOf(red, [1, 1, 1], 1).data[0]).toBeCloseTo(0.299, 6);
+    expect(exampleOf(red, [1, 1, 1], [0, 1]).data[0]).toBeCloseTo(0.299, 6);
     const clear: Picture = { width: 1, height: 1, rgba: new Uint8ClampedArray(4) };
-    expect([...exampleOf(clear, [1, 1, 3], 255).data]).toEqual([255, 255, 255]);
+    expect([...exampleOf(clear, [1, 1, 3], [0, 255]).data]).toEqual([255, 255, 255]);
   });
 });

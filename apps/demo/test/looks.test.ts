@@ -59,8 +59,7 @@ async function subjectOf(
   more: Partial<Subject> = {},
 ): Promise<Subject> {
   const explainer = await openExplainer(artifact, backend);
-  const turn: Subject['turn'] = async (f) => f();
-  const subject = { artifact, explainer, backend, data: null, parts, step: null, turn, ...more };
+  const subject = { artifact, explainer, backend, data: null, parts, step: null, ...more };
   opened.push(subject);
   return subject;
 }
@@ -317,7 +316,7 @@ describe('of a text', async () => {
     const request = { prompt: 'ab', length: 8, temperature: 1, topK: 0, seed: 3 };
     const write = async (more: object): Promise<string> => {
       let text = '';
-      for await (const character of textOf(writer, { ...request, ...more })) text += character;
+      for await (const character of textOf(() => writer, { ...request, ...more })) text += character;
       return text;
     };
     const first = await write({});

@@ -81,6 +81,13 @@ it('isPath and checkPath agree', () => {
 });
 
 describe('fromZip', () => {
+  it('unpacks no more than its limit', async () => {
+    const bytes = zipSync({ a: new Uint8Array(600_000), b: new Uint8Array(600_000) }, { level: 9 });
+    expect(bytes.length).toBeLessThan(5000);
+    expect(await fromZip(bytes, 'zip', { limit: 1_200_000 }).list()).toEqual(['a', 'b']);
+    await expectError(() => fromZip(bytes, 'bomb.zip', { limit: 1_199_999 }), 'INVALID_ARGUMENT', '1200000');
+  });
+
   it('reads compressed archives, with folders in them', async () => {
     const store = fromZip(
       zipSync({ folder: { 'a.txt': [text('x'.repeat(10_000)), { level: 9 }] }, 'empty/': new Uint8Array(0) }),

@@ -56,8 +56,7 @@ const plainText = fields({
 
 const layerWords = 'a layer\'s spec such as { "layer": "dense", "version": 1, "units": 10 }';
 const layer = v.custom<ExperimentDocument['network']>(
-  (value) =>
-    isObject(value) && typeof value.layer === 'string' && typeof value.version === 'number' && isJson(value),
+  (value) => isObject(value) && typeof value.version === 'number' && isJson(value) && isSpec(value),
   layerWords,
 );
 
@@ -166,6 +165,14 @@ function oneOf(choices: readonly string[]): string {
 
 function isObject(value: unknown): value is { readonly [name: string]: unknown } {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Whether what walks a network's lists finds layers in them, and can go by their order. */
+function isSpec(value: unknown): boolean {
+  if (!isObject(value) || typeof value.layer !== 'string') return false;
+  const { children, order } = value;
+  if (order !== undefined && !Array.isArray(order)) return false;
+  return !isObject(children) || Object.values(children).every(isSpec);
 }
 
 /** Whether JSON holds it, not nested deeper than any network is: what walks it may recur. */

@@ -98,6 +98,23 @@ describe('readDocument', () => {
       `document, network: expected a layer's spec such as { "layer": "dense", "version": 1, "units": 10 }, got {"layer":"dense"}.`,
     ],
     [
+      'a list with something else than layers',
+      { ...valid, network: { layer: 'sequential', version: 1, children: { a: null } } },
+      `document, network: expected a layer's spec such as { "layer": "dense", "version": 1, "units": 10 }, got {"layer":"sequential","version":1,"children":{"a":null}}.`,
+    ],
+    [
+      'a list within a list whose order is none',
+      {
+        ...valid,
+        network: {
+          layer: 'sequential',
+          version: 1,
+          children: { a: { layer: 'sequential', version: 1, children: {}, order: 5 } },
+        },
+      },
+      `document, network: expected a layer's spec such as { "layer": "dense", "version": 1, "units": 10 }, got {"layer":"sequential","version":1,"children":{"a":{"layer":"sequential","version.`,
+    ],
+    [
       'shares that are not 1',
       { ...valid, split: { train: 0.5, validation: 0.2, test: 0.2 } },
       'document, split: expected shares whose sum is 1, got 0.5, 0.2 and 0.2, whose sum is 0.9.',

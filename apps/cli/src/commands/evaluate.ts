@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { TenonError } from '@tenon-ml/core';
 import { evaluateModel, type Figures, readRun, setUpRun } from '@tenon-ml/train';
 import { startBackend } from '../backends.js';
@@ -8,15 +9,16 @@ import { isZip, openRunStore } from '../run_store.js';
 
 /**
  * `tenon evaluate RUN`: the saved model's figures on the run's test data. RUN is a folder, on the backend that it
- * was trained on; or a zip of one, which may come from another machine, on any.
+ * was trained on; or a zip of one, which may come from another machine, on any. `--data` says where the data is now.
  */
 export async function evaluate(
   run: string,
-  flags: { readonly backend?: string },
+  flags: { readonly backend?: string; readonly data?: string },
   output: Output,
 ): Promise<{ run: string; test: Figures }> {
   const store = await openRunStore(run);
-  const description = await readRun(store);
+  const own = await readRun(store);
+  const description = flags.data === undefined ? own : { ...own, data: resolve(flags.data) };
   const { experiment } = await findOrigin(description.origin, `${store.location}/run.json`, {
     store,
     data: description.data,

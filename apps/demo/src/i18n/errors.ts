@@ -3,8 +3,6 @@ import { inBoth } from './texts.js';
 /** What a person is told for each code of a `TenonError`; the error's own message stands below, as the details. */
 export const errors = inBoth({
   en: {
-    heading: 'Something went wrong',
-    where: 'Where',
     known: {
       INVALID_ARGUMENT: 'A setting has a value that cannot be used.',
       SHAPE_MISMATCH: 'The sizes of two parts do not fit together.',
@@ -38,8 +36,6 @@ export const errors = inBoth({
     } as { readonly [code: string]: string },
   },
   zh: {
-    heading: '出错了',
-    where: '位置',
     known: {
       INVALID_ARGUMENT: '某个设置的值无法使用。',
       SHAPE_MISMATCH: '两个部分的大小不相符。',

@@ -16,11 +16,9 @@ export const shell = inBoth({
     dismiss: 'Dismiss',
     details: 'Details',
     messages: 'Messages',
-    dropHere: 'Drop files anywhere on the page',
     dropNow: 'Let go to open the files',
     named: (name: string, what: string) => `${name}: ${what}`,
     next: (section: string) => `Next: ${section}`,
-    loading: 'Loading…',
     offlineNote: 'Everything happens in this page: no data leaves your computer.',
   },
   zh: {
@@ -38,11 +36,9 @@ export const shell = inBoth({
     dismiss: '关闭',
     details: '详情',
     messages: '消息',
-    dropHere: '可以把文件拖到页面任意位置',
     dropNow: '松开即可打开文件',
     named: (name: string, what: string) => `${name}：${what}`,
     next: (section: string) => `下一步：${section}`,
-    loading: '正在加载…',
     offlineNote: '一切都在此页面内完成：数据不会离开您的电脑。',
   },
 });

@@ -10,7 +10,6 @@ export const takeHome = inBoth({
     downloadNote: 'A zip with the model, its figures and the experiment. On a computer with Node:',
     commands: 'Commands',
     withData: 'Put the data in, so that it can be evaluated elsewhere',
-    size: (size: string) => `${size} so far`,
     open: 'Open a model',
     openNote:
       'A zip from here, or the files of a run of the command line (model.json and weights.safetensors).',
@@ -45,7 +44,6 @@ export const takeHome = inBoth({
     codeNote: 'This experiment as a program that imports the packages.',
     copy: 'Copy',
     loadedExperiment: (name: string) => `The experiment “${name}” is open.`,
-    badLink: 'The link is damaged: it does not hold a whole experiment.',
   },
   zh: {
     title: '带走',
@@ -55,7 +53,6 @@ export const takeHome = inBoth({
     downloadNote: '一个 zip 文件，包含模型、结果和实验。在装有 Node 的电脑上：',
     commands: '命令',
     withData: '附上数据，以便在别处评估',
-    size: (size: string) => `目前 ${size}`,
     open: '打开模型',
     openNote: '从这里下载的 zip，或命令行训练的文件（model.json 和 weights.safetensors）。',
     chooseFiles: '选择文件',
@@ -88,6 +85,5 @@ export const takeHome = inBoth({
     codeNote: '用代码写出的这个实验，引用各个软件包。',
     copy: '复制',
     loadedExperiment: (name: string) => `已打开实验“${name}”。`,
-    badLink: '链接已损坏：其中没有完整的实验。',
   },
 });

@@ -1,6 +1,6 @@
 import { type ArtifactStore, fromZip, memoryStore, TenonError } from '@tenon-ml/core';
 import { pathOf, readBytes } from './dropped_files.js';
-import { checkLimit } from './limits.js';
+import { checkLimit, limits } from './limits.js';
 
 /** The files of a model or a run, of which one is a model.json, as a store in memory. */
 export async function modelOfFiles(files: readonly File[]): Promise<ArtifactStore> {
@@ -25,7 +25,7 @@ export async function modelOfFiles(files: readonly File[]): Promise<ArtifactStor
 /** The same of a zip, whose files may be in one folder inside. */
 export async function modelOfZip(file: File): Promise<ArtifactStore> {
   const path = pathOf(file);
-  const zip = fromZip(await readBytes(file, 'model'), path);
+  const zip = fromZip(await readBytes(file, 'model'), path, { limit: limits.model });
   const paths = await zip.list();
   const [model] = paths
     .filter((inner) => inner === 'model.json' || inner.endsWith('/model.json'))

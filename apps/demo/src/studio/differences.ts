@@ -12,7 +12,7 @@ export function differences(here: unknown, there: unknown, path = ''): Differenc
   if (isObject(here) && isObject(there)) {
     const names = [...new Set([...Object.keys(here), ...Object.keys(there)])];
     return names.flatMap((name) =>
-      differences(here[name], there[name], path === '' ? name : `${path}.${name}`),
+      differences(own(here, name), own(there, name), path === '' ? name : `${path}.${name}`),
     );
   }
   return JSON.stringify(here) === JSON.stringify(there)
@@ -22,6 +22,11 @@ export function differences(here: unknown, there: unknown, path = ''): Differenc
 
 function isObject(value: unknown): value is { readonly [name: string]: unknown } {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Not what every object has, as `valueOf`. */
+function own(value: { readonly [name: string]: unknown }, name: string): unknown {
+  return Object.hasOwn(value, name) ? value[name] : undefined;
 }
 
 function show(value: unknown): string {

@@ -11,6 +11,7 @@ export class ModelView {
   error = $state.raw<PlainError | null>(null);
   private worker: OpenWorker | null = null;
   private readonly studio: Studio;
+  private turn = 0;
 
   constructor(studio: Studio) {
     this.studio = studio;
@@ -30,6 +31,7 @@ export class ModelView {
       worker.close();
       throw error;
     }
+    this.turn++;
     this.worker?.close();
     this.worker = worker;
     this.name = name;
@@ -42,16 +44,36 @@ export class ModelView {
     void this.studio.messages.trying(() => this.refresh());
   }
 
-  /** What the model is now. A finished run that lies in the storage is opened for it. */
+  /** What the model is now; what is answered after another question is not taken over. */
   async refresh(): Promise<void> {
-    const { run } = this.studio;
-    if (this.name === null && run && !run.worker && run.position.step > 0 && run.report) {
-      run.worker = openWorker();
-      this.info = await run.worker.api.subject.openRun(run.id, run.origin);
-      return;
+    const turn = ++this.turn;
+    let info: SubjectInfo | null = null;
+    try {
+      info = await this.ask();
+    } finally {
+      if (turn === this.turn) this.info = info;
     }
-    const hasModel = this.name !== null || (run !== null && run.position.step > 0);
-    this.info = hasModel ? ((await this.api?.info()) ?? null) : null;
+  }
+
+  /** Null where there is nothing to ask. A finished run that lies in the storage is opened for it. */
+  private async ask(): Promise<SubjectInfo | null> {
+    if (this.name !== null) return (await this.worker?.api.subject.info()) ?? null;
+    const { run } = this.studio;
+    if (!run || run.position.step === 0) return null;
+    if (run.worker) {
+      const silent = run.status === 'starting' || run.status === 'failed';
+      return silent ? null : run.worker.api.subject.info();
+    }
+    if (!run.report) return null;
+    const worker = openWorker();
+    run.worker = worker;
+    try {
+      return await worker.api.subject.openRun(run.id, run.origin);
+    } catch (error) {
+      worker.close();
+      if (run.worker === worker) run.worker = null;
+      throw error;
+    }
   }
 
   close(): void {

@@ -92,14 +92,19 @@ export class RunView {
         this.id,
         this.origin,
         resume,
-        proxy((update: RunUpdate) => this.take(update)),
+        proxy((update: RunUpdate) => {
+          // A worker that is gone may still be heard.
+          if (this.worker === worker) this.take(update);
+        }),
       )
       .catch((error: unknown) => {
-        this.status = status;
-        this.report = report;
-        this.elsewhere = plainError(error).code === 'IN_USE';
-        this.worker = null;
         worker.close();
+        if (this.worker === worker) {
+          this.status = status;
+          this.report = report;
+          this.elsewhere = plainError(error).code === 'IN_USE';
+          this.worker = null;
+        }
         this.onError(error);
       });
   }
@@ -128,7 +133,9 @@ export class RunView {
     await this.worker?.api.run.setRateFactor(factor);
   }
 
+  /** Gives its worker back. One that moved can go on from its last checkpoint. */
   close(): void {
+    if (this.alive) this.status = 'paused';
     this.worker?.close();
     this.worker = null;
   }

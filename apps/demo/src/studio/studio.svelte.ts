@@ -65,8 +65,7 @@ export class Studio {
       if (before?.backend) this.backend = before.backend;
       await this.refreshRuns(before?.run ?? null);
       if (this.follow(location.hash)) return;
-      if (before?.document) await this.open(before.document, before.dataId);
-      else await this.openPreset('digits-cnn');
+      await this.openLast();
     });
   }
 
@@ -84,7 +83,8 @@ export class Studio {
     if (!hash.startsWith('#e=')) return section !== null && this.document !== null;
     void this.messages.trying(async () => {
       const document = await this.desk.fromText(hash.slice(3)).catch(async (error: unknown) => {
-        if (!this.document) await this.openPreset('digits-cnn');
+        // What a damaged link was to replace is still there.
+        if (!this.document) await this.openLast();
         throw error;
       });
       await this.open(document, null);
@@ -104,8 +104,17 @@ export class Studio {
     if (preset) await this.open(preset.document, null);
   }
 
+  /** What was open when the page was left, or the digits. */
+  private async openLast(): Promise<void> {
+    const before = readKept();
+    if (before?.document) await this.open(before.document, before.dataId);
+    else await this.openPreset('digits-cnn');
+  }
+
   /** Another experiment, with its data where that is here. */
   async open(document: ExperimentDocument, dataId: string | null): Promise<void> {
+    // Data that was chosen for the experiment before comes too late.
+    this.adoption++;
     this.document = document;
     this.dataId = dataId;
     this.keep();
@@ -145,7 +154,8 @@ export class Studio {
 
   /** The data that must stay: of what is open here or was last, and of the runs. */
   usedData(): string[] {
-    const ids = [this.dataId, readKept()?.dataId, ...this.runs.map(({ origin }) => origin.dataId)];
+    const { dataId, data, runs } = this;
+    const ids = [dataId, data.before?.dataId, readKept()?.dataId, ...runs.map(({ origin }) => origin.dataId)];
     return ids.filter((id) => typeof id === 'string');
   }
 
@@ -221,6 +231,8 @@ export class Studio {
     if (this.compared?.id === id) this.compared = null;
     this.runs = this.runs.filter((candidate) => candidate.id !== id);
     await this.refreshRuns(null);
+    // Its data goes with the last run on it.
+    await this.desk.removeUnused(this.usedData());
   }
 
   /** The runs in the browser's storage; `current` is shown where it is among them. */

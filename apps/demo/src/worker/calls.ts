@@ -29,19 +29,6 @@ export function plainError(error: unknown): PlainError {
   return { code: 'other', message: error instanceof Error ? error.message : String(error) };
 }
 
-/** comlink passes a message and a stack; this keeps the code too, by which the page finds words for it. Both sides call it. */
-export function keepErrorCodes(): void {
-  const before = transferHandlers.get('throw') as TransferHandler<unknown, unknown>;
-  const handler: TransferHandler<{ value: unknown }, PlainError> = {
-    canHandle: (value): value is { value: unknown } => before.canHandle(value),
-    serialize: ({ value }) => [plainError(value), []],
-    deserialize(plain) {
-      throw new WorkerError(plain);
-    },
-  };
-  transferHandlers.set('throw', handler);
-}
-
 /** What `f` gives; its errors by codes that say more of what a person did. */
 export async function renaming<T>(
   codes: { readonly [code: string]: string },
@@ -54,4 +41,17 @@ export async function renaming<T>(
     if (!Object.hasOwn(codes, plain.code)) throw error;
     throw new WorkerError({ ...plain, code: codes[plain.code] });
   }
+}
+
+/** comlink passes a message and a stack; this keeps the code too, by which the page finds words for it. Both sides call it. */
+export function keepErrorCodes(): void {
+  const before = transferHandlers.get('throw') as TransferHandler<unknown, unknown>;
+  const handler: TransferHandler<{ value: unknown }, PlainError> = {
+    canHandle: (value): value is { value: unknown } => before.canHandle(value),
+    serialize: ({ value }) => [plainError(value), []],
+    deserialize(plain) {
+      throw new WorkerError(plain);
+    },
+  };
+  transferHandlers.set('throw', handler);
 }

@@ -11,7 +11,7 @@ import {
   type PresetId,
   presets,
 } from '@tenon-ml/experiment';
-import { plainError } from './calls.js';
+import { plainError, renaming } from './calls.js';
 import { createDataDesk } from './desk_data.js';
 import { type NetworkTable, plainTable } from './network_table.js';
 import type { PlainError } from './protocol.js';
@@ -38,7 +38,9 @@ export function createDesk() {
     },
     code: (document: ExperimentDocument): string => documentCode(document),
     toText: (document: ExperimentDocument): Promise<string> => documentToText(document),
-    fromText: (text: string): Promise<ExperimentDocument> => documentFromText(text),
+    /** The experiment in a link. Throws 'DOCUMENT_INVALID' for one that is damaged. */
+    fromText: (text: string): Promise<ExperimentDocument> =>
+      renaming({ INVALID_ARGUMENT: 'DOCUMENT_INVALID' }, () => documentFromText(text)),
     runs: listRuns,
     removeRun,
     async curves(id: string) {

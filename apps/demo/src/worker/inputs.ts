@@ -2,23 +2,25 @@ import type { NdArray } from '@tenon-ml/core';
 import type { Picture } from './protocol.js';
 
 /**
- * Whatever picture a person gives as an example of [height, width, channels], with values from 0 to `max`: as much of its
- * middle as has the example's proportions, averaged over the area of each pixel. Transparent parts count as white.
+ * Whatever picture a person gives as an example of [height, width, channels], with values from that of black to that of
+ * white: as much of its middle as has the example's proportions, averaged over the area of each pixel. Transparent parts
+ * count as white.
  */
 export function exampleOf(
   picture: Picture,
   [height, width, channels]: readonly [number, number, number],
-  max: number,
+  [black, white]: readonly [number, number],
 ): NdArray<'float32'> {
   const scale = Math.min(picture.width / width, picture.height / height);
   const left = (picture.width - width * scale) / 2;
   const top = (picture.height - height * scale) / 2;
   const data = new Float32Array(height * width * channels);
+  const raw = (value: number): number => black + (value / 255) * (white - black);
   for (let y = 0, at = 0; y < height; y++) {
     for (let x = 0; x < width; x++, at += channels) {
       const [red, green, blue] = average(picture, left + x * scale, top + y * scale, scale);
-      if (channels === 1) data[at] = ((0.299 * red + 0.587 * green + 0.114 * blue) / 255) * max;
-      else data.set([(red / 255) * max, (green / 255) * max, (blue / 255) * max], at);
+      if (channels === 1) data[at] = raw(0.299 * red + 0.587 * green + 0.114 * blue);
+      else data.set([raw(red), raw(green), raw(blue)], at);
     }
   }
   return { dtype: 'float32', shape: [height, width, channels], data };

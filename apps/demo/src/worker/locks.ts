@@ -4,13 +4,13 @@ import { WorkerError } from './calls.js';
 const GRACE = 1000;
 
 /**
- * Runs `f` while this worker alone holds `name`, of all tabs of this browser. Throws 'IN_USE' where another holds it. The
- * browser frees what a closed tab held.
+ * Runs `f` while this worker alone holds `name`, of all tabs of this browser. Throws 'IN_USE' where another holds it, after
+ * so many milliseconds of waiting. The browser frees what a closed tab or an ended worker held, a little later.
  */
-export async function holding<T>(name: string, f: () => Promise<T>): Promise<T> {
+export async function holding<T>(name: string, f: () => Promise<T>, wait = GRACE): Promise<T> {
   let held = false;
   try {
-    return await navigator.locks.request(name, { signal: AbortSignal.timeout(GRACE) }, () => {
+    return await navigator.locks.request(name, { signal: AbortSignal.timeout(wait) }, () => {
       held = true;
       return f();
     });

@@ -81,7 +81,7 @@ function layerPictures(path: string, { shape, data }: NdArray): LayerPictures {
   return { path, shape: inner, pictures: [signedPicture(values, width, height)], total: 1 };
 }
 
-/** The spread of the gradients of a batch of held examples, for every array of parameters. */
+/** The spread of the gradients of a batch of training examples, for every array of parameters. */
 export async function gradientsOf(
   subject: Subject,
   loss: Loss,
@@ -179,7 +179,7 @@ export interface Features {
   readonly examples: readonly { readonly input: NdArray; readonly target: NdArray }[];
 }
 
-/** The features of the first training examples, 2,000 at most. */
+/** The features of training examples, 2,000 at most. */
 export async function featuresOf(subject: Subject): Promise<Features | null> {
   if (!subject.parts) return null;
   const examples = await subject.parts.train.take(TRAINED).toArray();
@@ -217,7 +217,11 @@ export async function neighboursOf(
     const { input: example, target } = known.examples[index];
     const label = Number(target.data[0]);
     return {
-      label: subject.artifact.outputActivation === null ? String(label) : (names[label] ?? String(label)),
+      // Of a regression the number, as far as float32 holds it.
+      label:
+        subject.artifact.outputActivation === null
+          ? String(Number(label.toPrecision(6)))
+          : (names[label] ?? String(label)),
       similarity,
       picture: isImage ? seenPicture(subject, batchOfOne(example)) : null,
       features: isImage ? [] : Array.from(example.data as Float32Array),
@@ -225,13 +229,14 @@ export async function neighboursOf(
   });
 }
 
-/** The text that follows a prompt, character by character. */
+/** The text that follows a prompt, character by character, each by the weights of its time: a run may end meanwhile. */
 export async function* textOf(
-  subject: Subject,
+  subject: () => Subject,
   { prompt, length, temperature, topK, seed }: TextRequest,
 ): AsyncGenerator<string> {
-  const vocabulary = vocabularyOf(subject);
-  const model = { artifact: subject.artifact, predict: (input: NdArray) => subject.explainer.predict(input) };
+  const { artifact } = subject();
+  const vocabulary = vocabularyOf(subject());
+  const model = { artifact, predict: (input: NdArray) => subject().explainer.predict(input) };
   yield* generateText(model, vocabulary, {
     prompt,
     length,
@@ -276,7 +281,7 @@ function vocabularyOf({ artifact }: Subject) {
 function seenPicture(subject: Subject, batch: NdArray): Picture {
   const { dtype, shape, data } = batch;
   return pictureOf({ dtype, shape: shape.slice(1), data } as NdArray, rangeOf(subject), {
-    ink: isDigits(subject.artifact),
+    ink: isDigits(subject),
   });
 }
 

@@ -132,6 +132,18 @@ export function createRunHost(): RunHost {
     }
   };
 
+  /** The next event. With the end its trainer is gone, and none of the turns behind this one may find it still there. */
+  const advance = async (events: AsyncGenerator<RunEvent>): Promise<IteratorResult<RunEvent, void>> => {
+    try {
+      const next = await events.next();
+      if (next.done) inside = null;
+      return next;
+    } catch (error) {
+      inside = null;
+      throw error;
+    }
+  };
+
   const hold = (): void => {
     status = 'paused';
     gate.set(false);
@@ -139,12 +151,12 @@ export function createRunHost(): RunHost {
   };
 
   const drive = async (events: AsyncGenerator<RunEvent>, { until, retry }: Patience): Promise<void> => {
-    let pending: Promise<IteratorResult<RunEvent>> | null = null;
+    let pending: Promise<IteratorResult<RunEvent, void>> | null = null;
     for (;;) {
       await gate.pass();
       const next = await turn(() => {
         if (pending) retry();
-        pending ??= events.next();
+        pending ??= advance(events);
         return until(pending);
       });
       if (!next) {
@@ -157,7 +169,8 @@ export function createRunHost(): RunHost {
       pending = null;
       if (next.done) return;
       note(next.value);
-      if (next.value.type === 'checkpoint' && status === 'pausing') hold();
+      // Who stops while a pause comes means the end: the checkpoint is that of the end then.
+      if (next.value.type === 'checkpoint' && status === 'pausing' && !stopping.signal.aborted) hold();
       send(next.value.type !== 'step' || status === 'paused');
     }
   };
@@ -175,6 +188,7 @@ export function createRunHost(): RunHost {
       holding(runLock(id), async () => {
         tell = listener;
         runId = id;
+        let events: AsyncGenerator<RunEvent> | undefined;
         try {
           const store = await opfsStore(`runs/${id}`);
           origin = given;
@@ -187,7 +201,7 @@ export function createRunHost(): RunHost {
           info = await backend.init();
           rate = await learningRateControl(store);
           const experiment = documentExperiment(origin.document, files);
-          const events = runExperiment(experiment, {
+          events = runExperiment(experiment, {
             backend,
             store: patience.store,
             seed: origin.document.seed,
@@ -201,12 +215,12 @@ export function createRunHost(): RunHost {
             },
           });
           await drive(events, patience);
-          // Its trainer is gone: whoever looks into it opens what was saved.
-          inside = null;
           send(true);
         } catch (cause) {
           status = 'failed';
           inside = null;
+          // Where it wasn't the run that failed: its trainer goes, and its log is written.
+          await events?.return(undefined).catch(() => {});
           error = plainError(cause);
           send(true);
         }

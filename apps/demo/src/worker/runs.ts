@@ -86,9 +86,12 @@ export async function holdsRun(store: ArtifactStore): Promise<boolean> {
   return (await store.list('run.json')).includes('run.json');
 }
 
+/** How long an ended worker may take to let go of its run, in milliseconds. */
+const LETTING_GO = 3000;
+
 /** Removes a run for good. Throws 'IN_USE' where a tab holds it. */
 export async function removeRun(id: string): Promise<void> {
-  await holding(runLock(id), () => removeTree(`runs/${id}`));
+  await holding(runLock(id), () => removeTree(`runs/${id}`), LETTING_GO);
 }
 
 /** What a run's log holds: its curves, and what it began with. */

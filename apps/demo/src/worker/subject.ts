@@ -12,7 +12,14 @@ import {
   zeros,
 } from '@tenon-ml/core';
 import { type Dataset, type Example, isCharacters, transforms } from '@tenon-ml/data';
-import { type DocumentData, loadDocumentData, originDocument, splitDocumentData } from '@tenon-ml/experiment';
+import { digitsInfo } from '@tenon-ml/data/digits';
+import {
+  type DocumentData,
+  type ExperimentDocument,
+  loadDocumentData,
+  originDocument,
+  splitDocumentData,
+} from '@tenon-ml/experiment';
 import { type Explainer, openExplainer } from '@tenon-ml/explain';
 import { layers } from '@tenon-ml/layers/all';
 import { openData } from './data.js';
@@ -27,14 +34,11 @@ export type Examples = Dataset<Example<NdArray, NdArray>>;
 export interface Subject {
   readonly artifact: ModelArtifact;
   readonly explainer: Explainer;
-  readonly backend: Backend;
   readonly data: DocumentData | null;
-  /** Raw examples, one by one; those of the training come without augmentation. */
+  /** Raw examples, one by one, of all classes in turn; those of the training come without augmentation. */
   readonly parts: { readonly train: Examples; readonly held: Examples } | null;
   /** The step of the weights; null for a model from a file. */
   readonly step: number | null;
-  /** Runs when no step is under way. */
-  readonly turn: <T>(f: () => Promise<T> | T) => Promise<T>;
 }
 
 /** The subject of a run that is in this worker, with its weights as they are. */
@@ -51,12 +55,23 @@ export async function subjectOfRun(
     return { ...before, artifact, step };
   }
   const data = await loadDocumentData(origin.document.data, await openData(origin.dataId));
-  const key = createKey(origin.document.seed).foldIn('setup');
-  const parts = await splitDocumentData(origin.document, data, key);
+  const parts = await partsOf(origin.document, data, origin.document.seed);
   const explainer = await openExplainer(artifact, inside.backend);
-  const held = parts.validation ?? parts.test ?? parts.train;
-  const { backend, turn } = inside;
-  return { artifact, explainer, backend, data, parts: { train: parts.train, held }, step, turn };
+  return { artifact, explainer, data, parts, step };
+}
+
+/**
+ * The run's parts, each in an order of its own that is always the same: files have one class after the other, and only the
+ * first examples are looked at where there are many.
+ */
+async function partsOf(
+  document: ExperimentDocument,
+  data: DocumentData,
+  seed: number,
+): Promise<NonNullable<Subject['parts']>> {
+  const parts = await splitDocumentData(document, data, createKey(seed).foldIn('setup'));
+  const mixed = (examples: Examples): Examples => examples.shuffle({ key: createKey(0).foldIn('look') });
+  return { train: mixed(parts.train), held: mixed(parts.validation ?? parts.test ?? parts.train) };
 }
 
 const registry = createRegistry(layers, transforms);
@@ -73,8 +88,7 @@ export async function subjectOfStore(
   const artifact = await readModel(store, registry);
   const explainer = await openExplainer(artifact, backend);
   const found = await dataOfStore(store, files);
-  const turn = <T>(f: () => Promise<T> | T): Promise<T> => Promise.resolve(f());
-  return { artifact, explainer, backend, ...found, step: null, turn };
+  return { artifact, explainer, ...found, step: null };
 }
 
 async function dataOfStore(
@@ -90,8 +104,7 @@ async function dataOfStore(
   const document = originDocument(origin);
   if (!document || (document.data.source !== 'digits' && !files)) return none;
   const data = await loadDocumentData(document.data, files);
-  const parts = await splitDocumentData(document, data, createKey(seed).foldIn('setup'));
-  return { data, parts: { train: parts.train, held: parts.validation ?? parts.test ?? parts.train } };
+  return { data, parts: await partsOf(document, data, seed) };
 }
 
 /** [height, width, channels] of a network of images. */
@@ -102,14 +115,15 @@ export function imageShape(artifact: ModelArtifact): readonly [number, number, n
   return channels === 1 || channels === 3 ? [height, width, channels] : null;
 }
 
-/** The greatest raw value of a picture: that of the data, or a guess for a model without it. */
-export function rangeOf({ data, artifact }: Subject): readonly [number, number] {
-  if (data) return data.range;
-  return isDigits(artifact) ? [0, 16] : [0, 255];
+/** The least and the greatest raw value of a picture: those of the data, or a guess for a model without it. */
+export function rangeOf(subject: Subject): readonly [number, number] {
+  if (subject.data) return subject.data.range;
+  return isDigits(subject) ? [0, 16] : [0, 255];
 }
 
-/** A network of 8 × 8 greys is one of the embedded digits. */
-export function isDigits(artifact: ModelArtifact): boolean {
+/** Whether it is a network of the embedded digits; of a model without its data, whether it takes 8 × 8 greys. */
+export function isDigits({ artifact, data }: Pick<Subject, 'artifact' | 'data'>): boolean {
+  if (data) return data.info?.name === digitsInfo.name;
   return imageShape(artifact)?.join() === '8,8,1';
 }
 
@@ -123,7 +137,7 @@ export async function infoOf(subject: Subject, neighbours: number): Promise<Subj
     kind: vocabulary > 0 ? 'text' : image ? 'images' : 'table',
     step,
     image,
-    drawn: isDigits(artifact),
+    drawn: isDigits(subject),
     classNames: artifact.classNames ?? data?.classNames ?? [],
     featureNames: data?.featureNames ?? [],
     features: image || vocabulary > 0 ? 0 : Number((artifact.input as TensorSpec).shape?.[1] ?? 0),
@@ -159,7 +173,7 @@ export async function rawInput(subject: Subject, input: SubjectInput): Promise<N
   }
   const shape = imageShape(subject.artifact);
   if (!shape) throw new TenonError({ code: 'USAGE', message: 'This model takes no pictures.' });
-  if (!isDigits(subject.artifact)) return batchOfOne(exampleOf(input.picture, shape, rangeOf(subject)[1]));
+  if (!isDigits(subject)) return batchOfOne(exampleOf(input.picture, shape, rangeOf(subject)));
   const digit = digitOf(input.picture);
   if (digit) return batchOfOne(digit);
   throw new TenonError({

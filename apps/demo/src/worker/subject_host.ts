@@ -37,7 +37,7 @@ import type {
   TextRequest,
   WrongExample,
 } from './protocol_subject.js';
-import type { RunHost } from './run.js';
+import type { RunHost, RunInside } from './run.js';
 import { infoOf, type Subject, subjectOfRun, subjectOfStore } from './subject.js';
 import { createTurns } from './turns.js';
 
@@ -120,18 +120,22 @@ export function createSubjectHost(host: RunHost): SubjectHost {
   /** The subject as it is now, while no step is under way and nothing else looks into it. */
   const looking = <T>(f: (subject: Subject) => Promise<T> | T): Promise<T> =>
     own(async () => {
-      const [inside, origin, saved] = [host.inside(), host.origin(), host.saved()];
-      if (!inside || !origin) {
-        // The subject so far is the training's, which is over.
-        if (saved && origin && !reopen)
-          await openBy((backend) => openStored(saved.id, origin, backend), saved.backend);
-        if (subject) return again(f, subject);
-        throw new TenonError({ code: 'USAGE', message: 'There is no model here yet.' });
+      const [inside, origin] = [host.inside(), host.origin()];
+      if (inside && origin) {
+        const seen = await inside.turn(async () => {
+          // The run has ended while this waited for its turn.
+          if (host.inside() !== inside) return null;
+          subject = await subjectOfRun(inside, origin, subject);
+          return { value: await f(subject) };
+        });
+        if (seen) return seen.value;
       }
-      return inside.turn(async () => {
-        subject = await subjectOfRun(inside, origin, subject);
-        return f(subject);
-      });
+      const saved = host.saved();
+      // The subject so far is the training's, which is over.
+      if (saved && origin && !reopen)
+        await openBy((backend) => openStored(saved.id, origin, backend), saved.backend);
+      if (subject) return again(f, subject);
+      throw new TenonError({ code: 'USAGE', message: 'There is no model here yet.' });
     });
   const lossOf = ({ artifact }: Subject): Loss => {
     const plan = host.inside()?.plan;
@@ -148,13 +152,16 @@ export function createSubjectHost(host: RunHost): SubjectHost {
 
   return {
     async openRun(id, origin) {
-      await openBy((backend) => openStored(id, origin, backend), origin.backend);
+      // What is asked meanwhile waits for it.
+      await own(() => openBy((backend) => openStored(id, origin, backend), origin.backend));
       return info();
     },
     async openFiles(name, files, backend) {
-      const store = memoryStore(files, name);
-      const data = (await store.list('data/')).length > 0 ? prefixedStore(store, 'data/') : undefined;
-      await openBy((own) => subjectOfStore(store, data, own), backend);
+      await own(async () => {
+        const store = memoryStore(files, name);
+        const data = (await store.list('data/')).length > 0 ? prefixedStore(store, 'data/') : undefined;
+        await openBy((device) => subjectOfStore(store, data, device), backend);
+      });
       return info();
     },
     info,
@@ -175,7 +182,7 @@ export function createSubjectHost(host: RunHost): SubjectHost {
       const stopping = new AbortController();
       writing = stopping;
       // A character a turn: a training goes on between them.
-      const characters = await looking((at) => textOf(at, request));
+      const characters = await looking(() => textOf(() => subject as Subject, request));
       for (;;) {
         const next = await looking(() => (stopping.signal.aborted ? null : characters.next()));
         if (!next || next.done) return;
@@ -186,10 +193,14 @@ export function createSubjectHost(host: RunHost): SubjectHost {
     async bundle(id, dataId, withData) {
       const store = await opfsStore(`runs/${id}`);
       const out = memoryStore();
-      const copied = (await store.list()).filter((path) => !path.startsWith('checkpoints/'));
-      for (const path of copied) await out.write(path, await store.read(path));
-      const inside = host.inside();
-      if (inside) await saveModel(out, await inside.turn(() => inside.trainer.artifact(inside.plan.card)));
+      const copy = async (inside: RunInside | null): Promise<void> => {
+        const copied = (await store.list()).filter((path) => !path.startsWith('checkpoints/'));
+        for (const path of copied) await out.write(path, await store.read(path));
+        if (inside) await saveModel(out, await inside.trainer.artifact(inside.plan.card));
+      };
+      const running = host.inside();
+      // By then it may have ended, and has saved its model.
+      await (running ? running.turn(() => copy(host.inside())) : copy(null));
       const data = withData ? await openData(dataId) : undefined;
       if (data) for (const path of await data.list()) await out.write(`data/${path}`, await data.read(path));
       return (await toZip(out)) as Uint8Array<ArrayBuffer>;
