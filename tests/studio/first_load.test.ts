@@ -45,6 +45,15 @@ async function trainAnEpoch(page: Page): Promise<void> {
 }
 
 describe.skipIf(!hasChromium)('the first load of the studio', () => {
+  test('says so where a part of the page is missing', async () => {
+    const context = await browser.newContext({ locale: 'en-US', serviceWorkers: 'block' });
+    await context.route(/worker-[^/]*\.js$/, (route) => route.fulfill({ status: 404, body: 'gone' }));
+    const page = await context.newPage();
+    await page.goto(studio.url);
+    await page.getByRole('alert').filter({ hasText: 'A part of the studio could not be loaded' }).waitFor();
+    await context.close();
+  });
+
   test('is less than 500 kB, gzipped', async () => {
     const responses: Response[] = [];
     const context = await browser.newContext({ locale: 'en-US', serviceWorkers: 'block' });

@@ -31,6 +31,8 @@ export const errors = inBoth({
       NOT_UNDERSTOOD:
         'The studio does not know what to make of these files. The details say what it can read.',
       DOCUMENT_INVALID: 'This is no experiment that the studio can open.',
+      WORKER_FAILED:
+        'A part of the studio could not be loaded, or broke. Reload the page: what was stored is still there.',
       IN_USE: 'This run is open in another tab. Go on there, or close that tab first.',
       other: 'Something unexpected happened.',
     } as { readonly [code: string]: string },
@@ -63,6 +65,7 @@ export const errors = inBoth({
       TOO_LARGE: '对这个页面来说太大了：更大的数据请用命令行。没有读取任何内容。',
       NOT_UNDERSTOOD: '工作室不认识这些文件。详情中列出了可以读取的内容。',
       DOCUMENT_INVALID: '这不是工作室能打开的实验。',
+      WORKER_FAILED: '工作室的一部分无法加载或已出错。请重新加载页面：已保存的内容仍在。',
       IN_USE: '这个训练已在另一个标签页中打开。请在那里继续，或先关闭那个标签页。',
       other: '发生了意外情况。',
     },

@@ -24,7 +24,7 @@ export class ModelView {
 
   /** Opens a saved model from its files. Throws what reading it throws; the one before stays open then. */
   async openFiles(name: string, files: readonly (readonly [string, Uint8Array])[]): Promise<void> {
-    const worker = openWorker();
+    const worker = openWorker((error) => this.studio.messages.fail(error));
     try {
       this.info = await worker.api.subject.openFiles(name, files, this.studio.backend);
     } catch (error) {
@@ -65,7 +65,7 @@ export class ModelView {
       return silent ? null : run.worker.api.subject.info();
     }
     if (!run.report) return null;
-    const worker = openWorker();
+    const worker = openWorker((error) => this.studio.messages.fail(error));
     run.worker = worker;
     try {
       return await worker.api.subject.openRun(run.id, run.origin);

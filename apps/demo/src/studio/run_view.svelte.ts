@@ -79,8 +79,19 @@ export class RunView {
   /** Begins it, or goes on with what the browser's storage holds of it. */
   start(resume: boolean): void {
     this.worker?.close();
-    const worker = openWorker();
     const { status, report } = this;
+    /** What was is again, where it can't begin. */
+    const fail = (error: unknown): void => {
+      worker.close();
+      if (this.worker === worker) {
+        this.status = status;
+        this.report = report;
+        this.elsewhere = plainError(error).code === 'IN_USE';
+        this.worker = null;
+      }
+      this.onError(error);
+    };
+    const worker = openWorker(fail);
     this.worker = worker;
     this.status = 'starting';
     this.error = null;
@@ -97,16 +108,7 @@ export class RunView {
           if (this.worker === worker) this.take(update);
         }),
       )
-      .catch((error: unknown) => {
-        worker.close();
-        if (this.worker === worker) {
-          this.status = status;
-          this.report = report;
-          this.elsewhere = plainError(error).code === 'IN_USE';
-          this.worker = null;
-        }
-        this.onError(error);
-      });
+      .catch(fail);
   }
 
   /** Goes on: the worker that is there, or a new one from the last checkpoint. */

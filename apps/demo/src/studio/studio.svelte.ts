@@ -52,7 +52,7 @@ export class Studio {
   );
 
   get desk(): OpenWorker['api']['desk'] {
-    this.deskWorker ??= openWorker();
+    this.deskWorker ??= openWorker((error) => this.messages.fail(error));
     return this.deskWorker.api.desk;
   }
 
