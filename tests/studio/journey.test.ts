@@ -84,13 +84,20 @@ describe.skipIf(!hasChromium)('the studio, from data to a model that is taken ho
     await page.getByText(new RegExp(`^step ${paused + 1} of`)).waitFor();
     await page.getByText('digits-cnn: Paused').waitFor();
 
+    await page.getByRole('button', { name: 'Learning rate, times 0.5' }).click();
     await page.reload();
     await page.getByText('digits-cnn: Paused').waitFor();
     expect(await stepOf(page)).toBe(paused + 1);
     await page.getByRole('button', { name: 'Resume' }).click();
+    // A change of the learning rate belongs to the run.
+    await expect
+      .poll(() => page.getByRole('textbox', { name: 'Learning rate, times' }).inputValue())
+      .toBe('0.5');
     const accuracy = await testAccuracy(page);
     expect(accuracy).toBeGreaterThan(0.95);
     expect(await stepOf(page)).toBe(600);
+    // The GPU of this browser is software: the processor is quicker.
+    await page.getByText(/^wasm – /).waitFor();
     // The epochs from before the reload are there too.
     await page
       .getByRole('rowheader', { name: /^1$|^1 / })

@@ -26,7 +26,7 @@ export class ModelView {
   async openFiles(name: string, files: readonly (readonly [string, Uint8Array])[]): Promise<void> {
     const worker = openWorker((error) => this.studio.messages.fail(error));
     try {
-      this.info = await worker.api.subject.openFiles(name, files, this.studio.backend);
+      this.info = await worker.api.subject.openFiles(name, files, this.studio.chosenBackend);
     } catch (error) {
       worker.close();
       throw error;

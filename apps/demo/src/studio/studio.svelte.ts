@@ -2,7 +2,7 @@ import type { TensorSpec } from '@tenon-ml/core';
 import type { DataSpec, ExperimentDocument, Preset, TrainingSpec } from '@tenon-ml/experiment';
 import { LanguageChoice, recall, remember } from '../i18n/language.svelte.js';
 import type { NetworkTable } from '../worker/desk.js';
-import type { BackendName, StoredRun } from '../worker/protocol.js';
+import type { BackendChoice, BackendName, StoredRun } from '../worker/protocol.js';
 import { DataState } from './data_state.svelte.js';
 import { Messages } from './messages.svelte.js';
 import { ModelView } from './model_view.svelte.js';
@@ -18,7 +18,7 @@ const kept = 'tenon-experiment';
 interface Kept {
   readonly document: ExperimentDocument;
   readonly dataId: string | null;
-  readonly backend: BackendName;
+  readonly backend: BackendChoice;
   readonly run: string | null;
 }
 
@@ -34,8 +34,14 @@ export class Studio {
   presets = $state.raw<readonly Preset[]>([]);
   document = $state.raw<ExperimentDocument | null>(null);
   dataId = $state.raw<string | null>(null);
-  backend = $state<BackendName>('wasm');
+  backend = $state<BackendChoice>('auto');
   hasWebgpu = $state(false);
+  /** Whether its adapter is a real one: software is slower than the engine on the processor. */
+  hasGpu = $state(false);
+  /** What computes, by the choice and by what the browser has. */
+  readonly chosenBackend = $derived<BackendName>(
+    this.backend !== 'auto' ? this.backend : this.hasGpu ? 'webgpu' : 'wasm',
+  );
   network = $state.raw<NetworkTable | null>(null);
   /** Of this browser, the newest first. */
   stored = $state.raw<readonly StoredRun[]>([]);
@@ -159,7 +165,7 @@ export class Studio {
     return ids.filter((id) => typeof id === 'string');
   }
 
-  chooseBackend(backend: BackendName): void {
+  chooseBackend(backend: BackendChoice): void {
     this.backend = backend;
     this.keep();
   }
@@ -182,7 +188,7 @@ export class Studio {
     if (!this.document || this.obstacle) return;
     const created = Date.now();
     const id = `${created.toString(36)}-${Math.floor(performance.now()).toString(36)}`;
-    const { document, dataId, backend } = this;
+    const { document, dataId, chosenBackend: backend } = this;
     const run = new RunView(id, { document, dataId, backend, created }, (error) => this.messages.fail(error));
     this.runs = [run, ...this.runs];
     const before = this.run;
@@ -275,7 +281,9 @@ export class Studio {
 
   private async findWebgpu(): Promise<void> {
     const gpu = (navigator as { readonly gpu?: GPU }).gpu;
-    this.hasWebgpu = Boolean(await gpu?.requestAdapter().catch(() => null));
+    const adapter = await gpu?.requestAdapter({ powerPreference: 'high-performance' }).catch(() => null);
+    this.hasWebgpu = Boolean(adapter);
+    this.hasGpu = Boolean(adapter && !adapter.info.isFallbackAdapter);
   }
 }
 

@@ -22,6 +22,8 @@ export interface Picture {
 }
 
 export type BackendName = 'wasm' | 'webgpu';
+/** 'auto': the GPU where the browser has one, and it isn't software; the processor elsewhere. */
+export type BackendChoice = 'auto' | BackendName;
 
 /** Where a run stands, as people see it. */
 export type RunStatus = 'starting' | 'training' | 'pausing' | 'paused' | 'ended' | 'stopped' | 'failed';
