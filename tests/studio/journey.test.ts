@@ -80,11 +80,11 @@ describe.skipIf(!hasChromium)('the studio, from data to a model that is taken ho
     expect(paused).toBeGreaterThanOrEqual(10);
     expect(paused).toBeLessThan(600);
 
+    await page.getByRole('button', { name: 'Learning rate, times 0.5' }).click();
     await page.getByRole('button', { name: 'One step' }).click();
     await page.getByText(new RegExp(`^step ${paused + 1} of`)).waitFor();
     await page.getByText('digits-cnn: Paused').waitFor();
 
-    await page.getByRole('button', { name: 'Learning rate, times 0.5' }).click();
     await page.reload();
     await page.getByText('digits-cnn: Paused').waitFor();
     expect(await stepOf(page)).toBe(paused + 1);
@@ -137,6 +137,31 @@ describe.skipIf(!hasChromium)('the studio, from data to a model that is taken ho
     expect(again.label).toBe('7');
     expect(predictionOf(predicted.stdout).label).toBe('7');
     expect(predictionOf(predicted.stdout).probability).toBeCloseTo(again.probability, 2);
+
+    // A picture that is dropped where the network is asked is a question too.
+    const transfer = await page
+      .locator('canvas[tabindex]')
+      .first()
+      .evaluateHandle(async (pad) => {
+        const blob = await new Promise<Blob | null>((done) => (pad as HTMLCanvasElement).toBlob(done));
+        const dropped = new DataTransfer();
+        dropped.items.add(new File([blob as Blob], 'seven.png', { type: 'image/png' }));
+        return dropped;
+      });
+    await page.dispatchEvent('main', 'drop', { dataTransfer: transfer });
+    await page.getByRole('tab', { name: 'A picture', selected: true }).waitFor();
+    await expect.poll(async () => (await said(page)).label).toBe('7');
+
+    // Whoever opens the link has the experiment, and trains to the same figure.
+    await goTo(page, 'Take home');
+    await page.getByRole('button', { name: 'Copy the link' }).click();
+    const link = await page.getByRole('textbox', { name: 'A link to this experiment' }).inputValue();
+    const guest = await openStudio(browser, link);
+    await guest.page.getByText('The experiment “digits-cnn” is open.').waitFor();
+    await goTo(guest.page, 'Training');
+    await guest.page.getByRole('button', { name: 'Start training' }).click();
+    expect(await testAccuracy(guest.page)).toBeGreaterThan(0.95);
+    await guest.context.close();
 
     expect(complaints).toEqual([]);
     await context.close();

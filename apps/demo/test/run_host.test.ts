@@ -49,6 +49,26 @@ test('a run that is stopped while it is about to pause ends', async () => {
   expect(run.updates.at(-1)).toMatchObject({ status: 'stopped', report: { reason: 'aborted' } });
 });
 
+test('one step is a step, also where an epoch ends before it', async () => {
+  const host = createRunHost();
+  const run = begin(host, 1000);
+  await run.status('training');
+  host.pause();
+  await run.status('paused');
+  const at = (): number => run.updates.at(-1)?.position.step ?? 0;
+  const { stepsPerEpoch } = run.updates.at(-1)?.position ?? {};
+  // Past the end of the epoch, one by one.
+  for (let more = (stepsPerEpoch ?? 0) + 1; more > 0; more--) {
+    const before = at();
+    const next = run.status('pausing').then(() => run.status('paused'));
+    host.step();
+    await next;
+    expect(at()).toBe(before + 1);
+  }
+  host.stop();
+  await run.ended;
+});
+
 test('a run that is stopped in the step that was asked for ends', async () => {
   const host = createRunHost();
   const run = begin(host, 1000);

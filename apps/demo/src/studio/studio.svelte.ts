@@ -48,6 +48,8 @@ export class Studio {
   runs = $state.raw<readonly RunView[]>([]);
   run = $state.raw<RunView | null>(null);
   compared = $state.raw<RunView | null>(null);
+  /** Takes a picture as a question, where one can be asked at the moment. */
+  askPicture: ((file: File) => void) | null = null;
   private deskWorker: OpenWorker | null = null;
   private inspection = 0;
   private adoption = 0;
@@ -262,7 +264,10 @@ export class Studio {
 
   /** What was dropped on the page, or chosen. */
   async drop(transfer: DataTransfer): Promise<void> {
-    await this.messages.trying(() => this.data.drop(transfer));
+    const [file, ...more] = transfer.files;
+    // A picture that is let go where a network is asked is a question, not data.
+    if (this.askPicture && more.length === 0 && file?.type.startsWith('image/')) this.askPicture(file);
+    else await this.messages.trying(() => this.data.drop(transfer));
   }
 
   /** The run without its experiment, which may have been edited since. */

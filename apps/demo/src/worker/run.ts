@@ -81,6 +81,8 @@ export function createRunHost(): RunHost {
   let tell: (update: RunUpdate) => void = () => {};
   let told = 0;
   let saveWanted = false;
+  /** Whether a step was asked for that hasn't been made. */
+  let owed = false;
   let saved = performance.now();
   const speed = createSpeed();
 
@@ -118,13 +120,15 @@ export function createRunHost(): RunHost {
       position = { ...position, step: event.step, epoch: event.epoch };
       steps.push({ step: event.step, loss: event.loss, learningRate: learningRateOf(event.scalars) });
       speed.add(event.examples);
+      owed = false;
     } else if (event.type === 'epoch') {
       const { type: _, ...record } = event;
       position = { ...position, epoch: event.epoch + 1 };
       epochs.push(record);
     } else if (event.type === 'checkpoint') {
       saved = performance.now();
-      saveWanted = false;
+      // That of an epoch's end comes before the step that was asked for.
+      saveWanted = owed;
     } else if (event.type === 'report') {
       // Not before: its model is saved only now.
       report = event.report;
@@ -170,7 +174,8 @@ export function createRunHost(): RunHost {
       if (next.done) return;
       note(next.value);
       // Who stops while a pause comes means the end: the checkpoint is that of the end then.
-      if (next.value.type === 'checkpoint' && status === 'pausing' && !stopping.signal.aborted) hold();
+      if (next.value.type === 'checkpoint' && status === 'pausing' && !owed && !stopping.signal.aborted)
+        hold();
       send(next.value.type !== 'step' || status === 'paused');
     }
   };
@@ -233,6 +238,7 @@ export function createRunHost(): RunHost {
       if (status !== 'paused' && status !== 'pausing') return;
       status = 'training';
       error = null;
+      owed = false;
       saveWanted = false;
       gate.set(true);
       send(true);
@@ -240,8 +246,10 @@ export function createRunHost(): RunHost {
     step() {
       if (status !== 'paused') return;
       error = null;
+      owed = true;
       save('pausing');
       gate.set(true);
+      send(true);
     },
     stop() {
       if (patience?.error) patience.giveUp();
