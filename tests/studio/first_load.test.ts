@@ -54,6 +54,27 @@ describe.skipIf(!hasChromium)('the first load of the studio', () => {
     await context.close();
   });
 
+  test('what is chosen before all of it is there is not lost', async () => {
+    const context = await browser.newContext({ locale: 'en-US', serviceWorkers: 'block' });
+    await context.route(/worker-[^/]*\.js$/, async (route) => {
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      await route.continue();
+    });
+    const page = await context.newPage();
+    await page.goto(studio.url);
+    await page.getByRole('radio', { name: 'A table' }).check();
+    await page
+      .locator('input[type=file]')
+      .first()
+      .setInputFiles({
+        name: 'points.csv',
+        mimeType: 'text/csv',
+        buffer: Buffer.from(`x,y,kind\n${'1,2,a\n2,1,b\n'.repeat(20)}`),
+      });
+    await page.getByText(/^40 examples/).waitFor();
+    await context.close();
+  });
+
   test('is less than 500 kB, gzipped', async () => {
     const responses: Response[] = [];
     const context = await browser.newContext({ locale: 'en-US', serviceWorkers: 'block' });

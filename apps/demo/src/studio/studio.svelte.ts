@@ -50,6 +50,7 @@ export class Studio {
   compared = $state.raw<RunView | null>(null);
   /** Takes a picture as a question, where one can be asked at the moment. */
   askPicture: ((file: File) => void) | null = null;
+  private beginning: Promise<void> | null = null;
   private deskWorker: OpenWorker | null = null;
   private inspection = 0;
   private adoption = 0;
@@ -65,8 +66,8 @@ export class Studio {
   }
 
   /** Opens what the address holds, or what was open when the page was left, or the digits. */
-  async begin(): Promise<void> {
-    await this.messages.trying(async () => {
+  begin(): Promise<void> {
+    this.beginning ??= this.messages.trying(async () => {
       void this.findWebgpu();
       this.presets = await this.desk.presets();
       const before = readKept();
@@ -75,6 +76,7 @@ export class Studio {
       if (this.follow(location.hash)) return;
       await this.openLast();
     });
+    return this.beginning;
   }
 
   end(): void {
@@ -147,6 +149,8 @@ export class Studio {
    * the network can't take it.
    */
   async useData(data: DataSpec, dataId: string | null): Promise<void> {
+    // Who is quicker than the page takes the place of what it opens.
+    await this.beginning;
     const { document } = this;
     if (!document) return;
     const turn = ++this.adoption;
