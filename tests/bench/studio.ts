@@ -21,6 +21,7 @@ const seconds = Number(values.seconds);
 interface Seen {
   readonly events: {
     readonly name: string;
+    readonly target: string;
     readonly delay: number;
     readonly work: number;
     readonly duration: number;
@@ -36,6 +37,7 @@ function watch(): void {
     for (const entry of list.getEntries() as PerformanceEventTiming[]) {
       seen.events.push({
         name: entry.name,
+        target: `${entry.target?.nodeName} ${entry.target?.textContent?.trim().slice(0, 24)} in ${location.hash}`,
         delay: entry.processingStart - entry.startTime,
         work: entry.processingEnd - entry.processingStart,
         duration: entry.duration,
@@ -110,7 +112,14 @@ async function measure(name: string, begin: (page: Page) => Promise<void>) {
       max: durations.at(-1) ?? 0,
       longestDelay: Math.max(0, ...events.map(({ delay }) => delay)),
       longestWork: Math.max(0, ...events.map(({ work }) => work)),
-      worst: worst?.name ?? '',
+      worst: worst ? `${worst.name} on ${worst.target}` : '',
+      over: [
+        ...new Set(
+          events
+            .filter(({ duration }) => duration > 50)
+            .map(({ target, duration }) => `${target}: ${duration}`),
+        ),
+      ],
       longTasks: tasks.length,
       longestTask: Math.max(0, ...tasks),
       steps: (

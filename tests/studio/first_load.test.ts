@@ -63,6 +63,8 @@ describe.skipIf(!hasChromium)('the first load of the studio', () => {
     const page = await context.newPage();
     await page.goto(studio.url);
     await page.getByRole('radio', { name: 'A table' }).check();
+    await ready(page);
+    expect(await page.getByRole('radio', { name: 'A table' }).isChecked()).toBe(true);
     await page
       .locator('input[type=file]')
       .first()

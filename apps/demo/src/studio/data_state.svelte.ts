@@ -86,6 +86,8 @@ export class DataState {
   }
 
   async choose(source: SourceKind): Promise<void> {
+    // What the page opens at first shows its own source.
+    await this.studio.ready;
     this.source = source;
     const { document, dataId } = this.studio;
     if (source !== 'digits' || !document || document.data.source === 'digits') return;

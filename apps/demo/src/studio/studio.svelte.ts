@@ -50,7 +50,8 @@ export class Studio {
   compared = $state.raw<RunView | null>(null);
   /** Takes a picture as a question, where one can be asked at the moment. */
   askPicture: ((file: File) => void) | null = null;
-  private beginning: Promise<void> | null = null;
+  /** Until what is opened at first is there. */
+  ready: Promise<void> | null = null;
   private deskWorker: OpenWorker | null = null;
   private inspection = 0;
   private adoption = 0;
@@ -67,7 +68,7 @@ export class Studio {
 
   /** Opens what the address holds, or what was open when the page was left, or the digits. */
   begin(): Promise<void> {
-    this.beginning ??= this.messages.trying(async () => {
+    this.ready ??= this.messages.trying(async () => {
       void this.findWebgpu();
       this.presets = await this.desk.presets();
       const before = readKept();
@@ -76,7 +77,7 @@ export class Studio {
       if (this.follow(location.hash)) return;
       await this.openLast();
     });
-    return this.beginning;
+    return this.ready;
   }
 
   end(): void {
@@ -150,7 +151,7 @@ export class Studio {
    */
   async useData(data: DataSpec, dataId: string | null): Promise<void> {
     // Who is quicker than the page takes the place of what it opens.
-    await this.beginning;
+    await this.ready;
     const { document } = this;
     if (!document) return;
     const turn = ++this.adoption;
