@@ -99,7 +99,7 @@ describe('opfsStore', () => {
     expect(lines.map(Number).sort((a, b) => a - b)).toEqual(Array.from({ length: 40 }, (_, i) => i));
   });
 
-  it('reads whole files while they are written, and folders may come and go', async () => {
+  it('reads whole files while they are written, and folders may come and go', { repeats: 20 }, async () => {
     const store = await create();
     const size = 50_000;
     await store.write('latest', new Uint8Array(size));

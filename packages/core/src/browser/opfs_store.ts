@@ -65,21 +65,13 @@ export async function opfsStore(folder: string, options: OpfsOptions = {}): Prom
     async write(path, bytes) {
       const { parents, name } = split(path);
       await attempt(path, 'write', () =>
-        locked(at(path), 'exclusive', async () => {
-          const old = await existing(root, parents, name);
-          if (old) await replace(old, bytes, false);
-          else await writeNew(root, parents, name, bytes);
-        }),
+        locked(at(path), 'exclusive', () => put(root, parents, name, bytes, false)),
       );
     },
     async append(path, bytes) {
       const { parents, name } = split(path);
       await attempt(path, 'append to', () =>
-        locked(at(path), 'exclusive', async () => {
-          const old = await existing(root, parents, name);
-          if (old) await replace(old, bytes, true);
-          else await writeNew(root, parents, name, bytes);
-        }),
+        locked(at(path), 'exclusive', () => put(root, parents, name, bytes, true)),
       );
     },
     async list(prefix = '') {
@@ -101,7 +93,7 @@ export async function opfsStore(folder: string, options: OpfsOptions = {}): Prom
             return within;
           });
           if (!parent) return;
-          await parent.removeEntry(name);
+          await locked(folders, 'shared', () => parent.removeEntry(name));
           await removeEmpty(root, parents);
         }),
       );
@@ -146,7 +138,10 @@ export async function removeTree(folder: string, options: OpfsOptions = {}): Pro
   }
 }
 
-/** The lock of the tree itself: shared while files are made, exclusive while empty folders go. */
+/**
+ * The lock of the tree itself: shared while files are written and removed, exclusive while folders go. The browser locks all
+ * that is in a folder for the moment in which it looks whether it may go, and refuses what comes meanwhile.
+ */
 const folders = 'tenon:opfs';
 
 function locked<T>(name: string, mode: LockMode, f: () => Promise<T>): Promise<T> {
@@ -188,6 +183,25 @@ async function existing(
     return { parent, handle: await parent.getFileHandle(name) };
   } catch (error) {
     if (nameOf(error) === 'NotFoundError') return undefined;
+    throw error;
+  }
+}
+
+async function put(
+  root: FileSystemDirectoryHandle,
+  parents: readonly string[],
+  name: string,
+  bytes: Uint8Array,
+  append: boolean,
+): Promise<void> {
+  try {
+    await locked(folders, 'shared', async () => {
+      const old = await existing(root, parents, name);
+      if (old) await replace(old, bytes, append);
+      else await writeNew(root, parents, name, bytes);
+    });
+  } catch (error) {
+    await removeEmpty(root, parents);
     throw error;
   }
 }
@@ -234,10 +248,8 @@ async function writeNew(
   bytes: Uint8Array,
 ): Promise<void> {
   const temporary = temporaryName(name, crypto.randomUUID());
-  const [parent, handle] = await locked(folders, 'shared', async () => {
-    const within = await walk(root, parents, true);
-    return [within, await within.getFileHandle(temporary, { create: true })] as const;
-  });
+  const parent = await walk(root, parents, true);
+  const handle = await parent.getFileHandle(temporary, { create: true });
   try {
     if (!('move' in handle)) throw tooOld('move');
     // Whoever made them is dead: this path's lock is ours.
@@ -249,7 +261,6 @@ async function writeNew(
     await (handle as unknown as Movable).move(parent, name);
   } catch (error) {
     await parent.removeEntry(temporary).catch(() => {});
-    await removeEmpty(root, parents);
     throw error;
   }
 }
@@ -259,7 +270,10 @@ async function removeEmpty(root: FileSystemDirectoryHandle, names: readonly stri
   await locked(folders, 'exclusive', async () => {
     for (let depth = names.length; depth > 0; depth--) {
       try {
-        await (await walk(root, names.slice(0, depth - 1))).removeEntry(names[depth - 1]);
+        const within = await walk(root, names.slice(0, depth - 1));
+        // A folder: a file in its place is somebody's.
+        await within.getDirectoryHandle(names[depth - 1]);
+        await within.removeEntry(names[depth - 1]);
       } catch {
         // Not empty, or gone already.
         return;
