@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { extname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { documentToText, presets } from '@tenon-ml/experiment';
 import type { Browser, Page, Response } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { built, goTo, hasChromium, launchBrowser, openStudio, serveStudio } from './studio.js';
@@ -54,14 +55,17 @@ describe.skipIf(!hasChromium)('the first load of the studio', () => {
     await context.close();
   });
 
-  test('what is chosen before all of it is there is not lost', async () => {
+  test.each([
+    ['the page opens by itself', async () => ''],
+    ['a link holds', async () => `#e=${await documentToText(presets[0].document)}`],
+  ])('what is chosen before the experiment that %s is there is not lost', async (_, hash) => {
     const context = await browser.newContext({ locale: 'en-US', serviceWorkers: 'block' });
     await context.route(/worker-[^/]*\.js$/, async (route) => {
       await new Promise((resolve) => setTimeout(resolve, 1000));
       await route.continue();
     });
     const page = await context.newPage();
-    await page.goto(studio.url);
+    await page.goto(`${studio.url}${await hash()}`);
     await page.getByRole('radio', { name: 'A table' }).check();
     await ready(page);
     expect(await page.getByRole('radio', { name: 'A table' }).isChecked()).toBe(true);

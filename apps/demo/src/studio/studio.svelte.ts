@@ -52,6 +52,8 @@ export class Studio {
   askPicture: ((file: File) => void) | null = null;
   /** Until what is opened at first is there. */
   ready: Promise<void> | null = null;
+  /** The experiment of a link, on its way. */
+  private opening: Promise<void> | null = null;
   private deskWorker: OpenWorker | null = null;
   private inspection = 0;
   private adoption = 0;
@@ -74,8 +76,8 @@ export class Studio {
       const before = readKept();
       if (before?.backend) this.backend = before.backend;
       await this.refreshRuns(before?.run ?? null);
-      if (this.follow(location.hash)) return;
-      await this.openLast();
+      if (this.follow(location.hash)) await this.opening;
+      else await this.openLast();
     });
     return this.ready;
   }
@@ -92,7 +94,7 @@ export class Studio {
     const section = sectionOf(hash);
     if (section) this.section = section;
     if (!hash.startsWith('#e=')) return section !== null && this.document !== null;
-    void this.messages.trying(async () => {
+    this.opening = this.messages.trying(async () => {
       const document = await this.desk.fromText(hash.slice(3)).catch(async (error: unknown) => {
         // What a damaged link was to replace is still there.
         if (!this.document) await this.openLast();
