@@ -44,11 +44,16 @@ async function describe(id: string, held: ReadonlySet<string>): Promise<StoredRu
   }
 }
 
-/** The bytes of a folder's files; what goes away meanwhile counts nothing. */
+/** The bytes of a folder's files; nothing for one that another tab has removed meanwhile. */
 async function sizeOf(path: string): Promise<number> {
-  let folder = await navigator.storage.getDirectory();
-  for (const name of path.split('/')) folder = await folder.getDirectoryHandle(name);
-  return bytesIn(folder);
+  try {
+    let folder = await navigator.storage.getDirectory();
+    for (const name of path.split('/')) folder = await folder.getDirectoryHandle(name);
+    return await bytesIn(folder);
+  } catch (error) {
+    if (error instanceof DOMException && error.name === 'NotFoundError') return 0;
+    throw error;
+  }
 }
 
 async function bytesIn(folder: FileSystemDirectoryHandle): Promise<number> {
