@@ -64,7 +64,7 @@ test('a text goes on when its run ends', async () => {
     new TextEncoder().encode('to be or not to be, that is the question\n'.repeat(40)),
   );
   const network = sequential([embedding(20, 4), positionEmbedding(8), dense(20)]).spec;
-  const data = { source: 'text', file: 'text.txt', context: 8, stepsPerEpoch: 4 } as const;
+  const data = { source: 'text', file: 'text.txt', context: 8, stepsPerEpoch: 200 } as const;
   const text = presets.find(({ id }) => id === 'text-gpt')?.document as typeof document;
   const fitted = fitNetwork(
     { ...text, network, data, training: { ...text.training, epochs: 1 } },
