@@ -67,7 +67,8 @@ export async function openModel(artifact: ModelArtifact, backend: Backend): Prom
     predict,
     async classify(raw) {
       const logits = await predict(raw);
-      if (!isNdArray(logits) || logits.shape.length !== 2 || artifact.outputActivation === null) {
+      const { outputActivation } = artifact;
+      if (!isNdArray(logits) || logits.shape.length !== 2 || outputActivation === null) {
         throw new TenonError({
           code: 'USAGE',
           where: 'classify',
@@ -80,7 +81,7 @@ export async function openModel(artifact: ModelArtifact, backend: Backend): Prom
       return Array.from({ length: logits.shape[0] }, (_, i) => {
         const row = Array.from(logits.data.subarray(i * classes, (i + 1) * classes) as Float32Array);
         if (!row.every(Number.isFinite)) throw notFinite(i);
-        return classification(row, artifact.outputActivation, classNames);
+        return classification(row, outputActivation, classNames);
       });
     },
     dispose: () => release(weights),
@@ -124,18 +125,27 @@ function notFinite(example: number): TenonError {
 
 function classification(
   logits: readonly number[],
-  activation: OutputActivation,
+  activation: NonNullable<OutputActivation>,
   names?: readonly string[],
 ): Classification {
+  const probabilities = classProbabilities(logits, activation);
+  const index = logits.indexOf(Math.max(...logits));
+  return { index, label: names?.[index] ?? String(index), probability: probabilities[index], probabilities };
+}
+
+/**
+ * The probabilities of an example's classes, in float64: exp(x − max x) / Σ exp(x − max x) for 'softmax', 1 / (1 + exp(−x))
+ * of each for 'sigmoid'. For logits that are finite.
+ */
+export function classProbabilities(
+  logits: readonly number[],
+  activation: NonNullable<OutputActivation>,
+): number[] {
+  if (activation === 'sigmoid') return logits.map((logit) => 1 / (1 + Math.exp(-logit)));
   const largest = Math.max(...logits);
   const exponentials = logits.map((logit) => Math.exp(logit - largest));
   const total = exponentials.reduce((sum, value) => sum + value, 0);
-  const probabilities =
-    activation === 'softmax'
-      ? exponentials.map((value) => value / total)
-      : logits.map((logit) => 1 / (1 + Math.exp(-logit)));
-  const index = logits.indexOf(largest);
-  return { index, label: names?.[index] ?? String(index), probability: probabilities[index], probabilities };
+  return exponentials.map((value) => value / total);
 }
 
 /** Throws `SHAPE_MISMATCH` for arrays that are not of the names, dtypes and shapes that a layer takes. */

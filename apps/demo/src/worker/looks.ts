@@ -1,4 +1,4 @@
-import { type Loss, type NdArray, TenonError, treeEntries } from '@tenon-ml/core';
+import { classProbabilities, type Loss, type NdArray, TenonError, treeEntries } from '@tenon-ml/core';
 import { codePoints, generateText, isCharacters } from '@tenon-ml/data';
 import { histogram, nearest } from '@tenon-ml/explain';
 import { heatPicture, pictureOf, planePicture, signedPicture } from './pictures.js';
@@ -110,7 +110,8 @@ export async function worstOf(subject: Subject, loss: Loss, count: number): Prom
     const classes = logits.shape.at(-1) ?? 1;
     if (logits.shape.length !== 2) return [];
     for (let i = 0; i < losses.data.length; i++) {
-      const scores = softmax(logits.data.subarray(i * classes, (i + 1) * classes) as Float32Array);
+      const row = Array.from(logits.data.subarray(i * classes, (i + 1) * classes) as Float32Array);
+      const scores = classProbabilities(row, artifact.outputActivation);
       const predicted = scores.indexOf(Math.max(...scores));
       const label = Number(batch.target.data[i]);
       found.push({
@@ -134,10 +135,7 @@ export async function answerOf(subject: Subject, input: SubjectInput): Promise<A
   const seen = imageShape(artifact) ? seenPicture(subject, raw) : null;
   const values = Array.from(output.data as Float32Array);
   if (artifact.outputActivation === null) return { seen, scores: [], outputs: values, predicted: 0 };
-  const probabilities =
-    artifact.outputActivation === 'softmax'
-      ? softmax(values)
-      : values.map((value) => 1 / (1 + Math.exp(-value)));
+  const probabilities = classProbabilities(values, artifact.outputActivation);
   const names = artifact.classNames ?? [];
   return {
     seen,
@@ -292,12 +290,4 @@ function rowOf({ dtype, shape, data }: NdArray, index: number): NdArray {
     shape: [1, ...shape.slice(1)],
     data: data.subarray(index * size, (index + 1) * size),
   } as NdArray;
-}
-
-function softmax(logits: ArrayLike<number>): number[] {
-  const values = Array.from(logits);
-  const most = Math.max(...values);
-  const weights = values.map((value) => Math.exp(value - most));
-  const total = weights.reduce((a, b) => a + b, 0);
-  return weights.map((weight) => weight / total);
 }
