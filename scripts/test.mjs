@@ -5,7 +5,7 @@
  * `npm test -- NAME...` runs the named steps only.
  */
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { build } from './build.mjs';
 import { root, run, toolEnvironment } from './run.mjs';
 import { setup } from './setup.mjs';
@@ -40,9 +40,12 @@ const steps = {
   readme: () => vitest('readme', '--project=readme'),
 };
 
-/** Adds up the totals of vitest's reports; a file that failed before its first test counts as one failure. */
+/**
+ * Adds up the totals of vitest's reports and names what failed; a file that failed outside its tests counts as one
+ * failure.
+ */
 function totals() {
-  const sum = { passed: 0, failed: 0, skipped: 0 };
+  const sum = { passed: 0, failed: 0, skipped: 0, failures: [] };
   for (const name of ['tests', 'readme']) {
     let report;
     try {
@@ -51,13 +54,30 @@ function totals() {
       continue;
     }
     sum.passed += report.numPassedTests;
-    sum.failed += report.numFailedTests;
-    sum.failed += report.testResults.filter(
-      (file) => file.status === 'failed' && file.assertionResults.length === 0,
-    ).length;
+    for (const file of report.testResults) {
+      const where = relative(root, file.name);
+      const failed = file.assertionResults.filter(({ status }) => status === 'failed');
+      for (const test of failed) {
+        sum.failures.push(`${where}: ${test.fullName}\n${indented(test.failureMessages.join('\n'))}`);
+      }
+      if (file.status === 'failed' && failed.length === 0) {
+        sum.failures.push(`${where}\n${indented(file.message)}`);
+      }
+    }
+    sum.failed = sum.failures.length;
     sum.skipped += report.numPendingTests + report.numTodoTests;
   }
   return sum;
+}
+
+/** The beginning of a failure's text: enough to tell what it is where only the end of a log was kept. */
+function indented(text) {
+  return text
+    .split('\n')
+    .filter((line) => !line.includes('/node_modules/'))
+    .slice(0, 12)
+    .map((line) => `        ${line}`)
+    .join('\n');
 }
 
 const wanted = process.argv.slice(2);
@@ -84,6 +104,7 @@ console.log();
 for (const { name, code, seconds } of rows) {
   console.log(`${code === 0 ? 'ok    ' : 'FAILED'}  ${name.padEnd(8)} ${seconds.toFixed(1).padStart(7)} s`);
 }
-const { passed, failed, skipped } = totals();
+const { passed, failed, skipped, failures } = totals();
+for (const failure of failures) console.log(`FAILED  ${failure}`);
 console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
 process.exitCode = rows.every(({ code }) => code === 0) ? 0 : 1;
