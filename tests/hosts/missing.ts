@@ -13,7 +13,7 @@ declare module 'vitest' {
 const GPU_IN_PAGE = 'a page with a WebGPU adapter (Chromium brings SwiftShader where there is no GPU)';
 
 /** What the tests of this project need and this host lacks; empty if it has everything. */
-export const missing: string = inject('missing') || (await missingInPage());
+export const missing: string = inject('missing') || (await missingInPage()) || (await missingBinding());
 
 /** Skips the tests of a file where something is missing; throws where nothing may be skipped. */
 export function skipWhereMissing(): void {
@@ -30,4 +30,18 @@ async function missingInPage(): Promise<string> {
   if (inject('backend') !== 'webgpu' || !('document' in globalThis)) return '';
   const { gpu } = navigator as { readonly gpu?: { requestAdapter(): Promise<object | null> } };
   return (await gpu?.requestAdapter()) ? '' : GPU_IN_PAGE;
+}
+
+/** Whether there is a binding to TensorFlow that loads. */
+async function missingBinding(): Promise<string> {
+  if (inject('backend') !== 'cuda') return '';
+  const { cuda } = await import('@tenon-ml/backend-cuda');
+  try {
+    const backend = cuda({ device: process.env.TENON_CUDA_DEVICE === 'gpu' ? 'gpu' : 'cpu' });
+    await backend.init();
+    await backend.dispose();
+    return '';
+  } catch (error) {
+    return `TensorFlow's binding (npm run test:cuda sets it up): ${(error as Error).message}`;
+  }
 }

@@ -14,6 +14,8 @@ const NODE_ONLY = ['backends/tfjs_suite.test.ts', 'backends/same_bits.test.ts'];
 const WASM_ONLY = ['backends/wasm/**'];
 /** About the GPU alone; the project `tests` leaves them out too. */
 const WEBGPU_ONLY = ['backends/webgpu/**'];
+/** About TensorFlow alone: only the project `cuda` runs them. */
+const CUDA_ONLY = ['cuda/**/*.test.ts'];
 /** About what pages alone have: only Chromium runs them, and the project `tests` leaves them out. */
 const PAGES_ONLY = ['browser/**/*.test.ts'];
 
@@ -44,10 +46,11 @@ class Node24Worker extends ForksPoolWorker {
 
 /**
  * Projects that repeat the tests of backends elsewhere: for wasm on Node 24 and in headless Chromium; for webgpu in
- * Node and in Chromium. `tests` is this package's folder.
+ * Node and in Chromium; for cuda on what `tenon setup cuda` has built (`npm run test:cuda`). `tests` is this package's
+ * folder.
  */
 export function hostProjects(tests: string): TestProjectInlineConfiguration[] {
-  return [...wasmProjects(tests), ...webgpuProjects(tests)];
+  return [...wasmProjects(tests), ...webgpuProjects(tests), cudaProject(tests)];
 }
 
 function wasmProjects(tests: string): TestProjectInlineConfiguration[] {
@@ -107,6 +110,21 @@ function webgpuProjects(tests: string): TestProjectInlineConfiguration[] {
       },
     },
   ];
+}
+
+/** On the processor; with TENON_CUDA_DEVICE=gpu on an NVIDIA GPU. */
+function cudaProject(tests: string): TestProjectInlineConfiguration {
+  return {
+    extends: true,
+    test: {
+      ...shared(tests),
+      name: 'cuda',
+      include: [...EVERYWHERE, ...CUDA_ONLY],
+      exclude: ['**/node_modules/**', ...NODE_ONLY, ...WASM_ONLY, ...WEBGPU_ONLY],
+      setupFiles: [join(tests, 'hosts/gpu_setup.ts')],
+      provide: { ...provided, backend: 'cuda', vulkan: {}, missing: '' },
+    },
+  };
 }
 
 function shared(tests: string) {

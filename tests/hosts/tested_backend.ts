@@ -7,7 +7,7 @@ import { missing } from './missing.js';
 declare module 'vitest' {
   interface ProvidedContext {
     /** Which backend the tests in `backends` are for; wasm where a project doesn't say. */
-    backend: 'wasm' | 'webgpu';
+    backend: 'wasm' | 'webgpu' | 'cuda';
   }
 }
 
@@ -18,11 +18,23 @@ export interface TestedOptions {
   readonly poison?: boolean;
 }
 
-/** What the tested backend computes on. A GPU may be off by what the table of tolerances says. */
-export const testedDevice: Device = inject('backend') === 'webgpu' ? 'gpu' : 'cpu';
+const backend = inject('backend');
 
-const create: (options?: TestedOptions) => Backend =
-  testedDevice === 'gpu' ? (await import('@tenon-ml/backend-webgpu')).webgpu : wasm;
+/**
+ * What the tested backend computes on. A GPU may be off by what the table of tolerances says; so may TensorFlow on a
+ * processor, which takes denormals for 0 and computes exp and its like by formulas of its own.
+ */
+export const testedDevice: Device = backend === 'wasm' ? 'cpu' : 'gpu';
+
+const create: (options?: TestedOptions) => Backend = await creatorOf(backend);
+
+async function creatorOf(name: typeof backend): Promise<typeof create> {
+  if (name === 'webgpu') return (await import('@tenon-ml/backend-webgpu')).webgpu;
+  if (name === 'wasm') return wasm;
+  const { cuda } = await import('@tenon-ml/backend-cuda');
+  const device = process.env.TENON_CUDA_DEVICE === 'gpu' ? 'gpu' : 'cpu';
+  return (options) => cuda({ device, ...(options?.record === undefined ? {} : { record: options.record }) });
+}
 
 /** The backend that this project tests: each call makes another one, to be started with `init`. */
 export function testedBackend(options?: TestedOptions): Backend {

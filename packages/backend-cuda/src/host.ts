@@ -15,3 +15,8 @@ export interface NodeModules {
   'node:path': typeof import('node:path');
   'node:vm': typeof import('node:vm');
 }
+
+/** How many threads the processor runs at once. */
+export function availableThreads(): number {
+  return nodeModule('node:os')?.availableParallelism() ?? 1;
+}

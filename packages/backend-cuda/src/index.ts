@@ -1,1 +1,3 @@
-export * from './cache.js';
+export { type CudaBackend, type CudaOptions, cuda } from './cuda.js';
+export type { StartOptions } from './open.js';
+export type { Counters } from './runtime.js';

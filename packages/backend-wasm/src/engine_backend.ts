@@ -1,8 +1,8 @@
+import { forgetTensors } from '@tenon-ml/core';
 import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
 import {
   type backend_util,
   type DataType,
-  engine,
   type KernelFunc,
   type TensorInfo,
   util,
@@ -250,24 +250,11 @@ export class EngineBackend extends MathBackendCPU implements Engine {
 
   /** Frees everything, and takes it out of tfjs's books: tensors that are left have no values any more. */
   override dispose(): void {
-    const { state } = engine();
-    for (const variable of Object.values(state.registeredVariables)) {
-      if (state.tensorInfo.get(variable.dataId)?.backend === this) variable.dispose();
-    }
+    forgetTensors(
+      this,
+      [...this.#live].map(({ id }) => id),
+    );
     for (const entry of this.#live) {
-      const info = state.tensorInfo.get(entry.id);
-      // Parts of complex tensors are in no book of tfjs's.
-      if (info?.backend === this) {
-        const tensors = entry.refCount;
-        state.numTensors -= tensors;
-        if (info.dtype === 'string') {
-          state.numStringTensors -= tensors;
-          state.numBytes -= info.bytes;
-        } else {
-          state.numBytes -= info.bytes * tensors;
-        }
-        engine().removeDataId(entry.id, this);
-      }
       this.data.delete(entry.id);
       entry.live = false;
     }

@@ -1,5 +1,5 @@
-import { TenonError } from '@tenon-ml/core';
-import { type DataType, engine, type TensorInfo, util } from '@tensorflow/tfjs-core';
+import { forgetTensors, TenonError } from '@tenon-ml/core';
+import { type DataType, type TensorInfo, util } from '@tensorflow/tfjs-core';
 import type { Found } from './adapter.js';
 import {
   bindingOf,
@@ -359,22 +359,8 @@ export class GpuBackend extends Base {
   override dispose(): void {
     if (this.disposed) return;
     this.disposed = true;
-    const { state } = engine();
-    for (const variable of Object.values(state.registeredVariables)) {
-      if (state.tensorInfo.get(variable.dataId)?.backend === this) variable.dispose();
-    }
-    for (const id of this.#live) {
-      const info = state.tensorInfo.get(id);
-      // Parts of complex tensors are in no book of tfjs's.
-      if (info?.backend === this && this.tensorMap.has(id)) {
-        const tensors = this.tensorMap.get(id).refCount;
-        state.numTensors -= tensors;
-        if (info.dtype === 'string') state.numStringTensors -= tensors;
-        state.numBytes -= info.dtype === 'string' ? info.bytes : info.bytes * tensors;
-        engine().removeDataId(id, this);
-      }
-      this.tensorMap.delete(id);
-    }
+    forgetTensors(this, this.#live);
+    for (const id of this.#live) this.tensorMap.delete(id);
     this.#live.clear();
     this.commands.dispose();
   }

@@ -86,6 +86,28 @@ export function tensorCount(): number {
 }
 
 /**
+ * For a backend that is disposed of: takes what lives on it out of tfjs's books. Tensors that are left have no values any
+ * more. `live` are the ids of its data.
+ */
+export function forgetTensors(backend: KernelBackend, live: Iterable<object>): void {
+  const { state } = engine();
+  for (const variable of Object.values(state.registeredVariables)) {
+    if (state.tensorInfo.get(variable.dataId)?.backend === backend) variable.dispose();
+  }
+  for (const dataId of live) {
+    const info = state.tensorInfo.get(dataId);
+    // Parts of complex tensors are in no book of tfjs's.
+    if (info?.backend !== backend) continue;
+    const tensors = backend.refCount(dataId);
+    state.numTensors -= tensors;
+    if (info.dtype === 'string') state.numStringTensors -= tensors;
+    // As tfjs counts: strings once.
+    state.numBytes -= info.dtype === 'string' ? info.bytes : info.bytes * tensors;
+    engine().removeDataId(dataId, backend);
+  }
+}
+
+/**
  * Starts a backend that is registered with tfjs, and leaves the active one as it was. Where none is, this one becomes
  * it: tfjs would otherwise start a backend at its first op outside of ours, and replace this one's instance by another,
  * which knows none of its tensors.
