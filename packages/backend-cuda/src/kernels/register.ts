@@ -1,13 +1,23 @@
 import {
   getKernelsForBackend,
   type KernelConfig,
+  type KernelFunc,
   registerKernel,
   unregisterKernel,
 } from '@tensorflow/tfjs-core';
+import { activationKernels } from './activation.js';
+import type { Kernel } from './kernel.js';
+
+/** The kernels of this package; every other one is tfjs-node's. */
+export const ownKernels: readonly Kernel[] = [...activationKernels];
 
 /** Registers tfjs-node's kernels and ours with tfjs, for a backend of this name. */
 export function registerKernels(backendName: string, theirs: readonly KernelConfig[]): void {
-  const kernels = new Map(theirs.map(({ kernelName, kernelFunc }) => [kernelName, kernelFunc]));
+  const kernels = new Map<string, KernelFunc>();
+  for (const { kernelName, kernelFunc } of theirs) kernels.set(kernelName, kernelFunc);
+  for (const kernel of ownKernels) {
+    kernels.set(kernel.kernelName, kernel.bind(kernels.get(kernel.kernelName)));
+  }
   for (const [kernelName, kernelFunc] of kernels) registerKernel({ kernelName, backendName, kernelFunc });
 }
 
