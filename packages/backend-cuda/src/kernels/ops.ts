@@ -14,6 +14,10 @@ export class Ops {
     this.#backend = backend;
   }
 
+  get isOnGpu(): boolean {
+    return this.#backend.isUsingGpuDevice;
+  }
+
   /** Runs an op, and gives all of its outputs. */
   all(
     op: string,

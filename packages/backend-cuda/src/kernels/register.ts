@@ -6,10 +6,24 @@ import {
   unregisterKernel,
 } from '@tensorflow/tfjs-core';
 import { activationKernels } from './activation.js';
+import { chooseKernels } from './choose.js';
+import { crossEntropyKernels } from './cross_entropy.js';
+import { definedKernels } from './definitions.js';
+import { finiteKernels } from './finite.js';
 import type { Kernel } from './kernel.js';
+import { normalizationKernels } from './normalization.js';
+import { randomKernels } from './random.js';
 
 /** The kernels of this package; every other one is tfjs-node's. */
-export const ownKernels: readonly Kernel[] = [...activationKernels];
+export const ownKernels: readonly Kernel[] = [
+  ...activationKernels,
+  ...chooseKernels,
+  ...crossEntropyKernels,
+  ...definedKernels,
+  ...finiteKernels,
+  ...normalizationKernels,
+  ...randomKernels,
+];
 
 /** Registers tfjs-node's kernels and ours with tfjs, for a backend of this name. */
 export function registerKernels(backendName: string, theirs: readonly KernelConfig[]): void {
