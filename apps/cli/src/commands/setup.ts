@@ -62,8 +62,10 @@ function describeSetup({ folder, build, cached, gpu, said, seconds }: SetupResul
   if (build.flavour === 'gpu' && !gpu) {
     lines.push(
       '',
-      'It was built for GPUs, but TensorFlow sees none here. It said:',
-      ...(said ?? 'nothing').split('\n').map((line) => `    ${line}`),
+      'It was built for GPUs, but TensorFlow sees none here.',
+      ...(said === undefined
+        ? ['It said nothing of them: these libraries may have been made without GPUs.']
+        : ['It said:', ...said.split('\n').map((line) => `    ${line}`)]),
       '`nvidia-smi` tells whether the driver works. Without a GPU: tenon setup cuda --device cpu',
     );
   }

@@ -75,9 +75,18 @@ function numberOf(name: string): number {
   return Number(/~(\d+)$/.exec(name)?.[1] ?? 0);
 }
 
-/** Moves a whole build to its place and returns its name there. */
-export async function settleBuild(folder: string, key: string, work: Work): Promise<string> {
+/**
+ * Moves a whole build to its place and returns its name there. Where there is one of its key by now, that one stays, unless
+ * it is to be replaced.
+ */
+export async function settleBuild(
+  folder: string,
+  key: string,
+  replace: boolean,
+  work: Work,
+): Promise<string> {
   const last = findBuild(work.cache, key);
+  if (last && !replace) return last.name;
   const name = last === undefined ? key : `${key}~${numberOf(last.name) + 1}`;
   await settle(folder, join(work.cache, 'builds', name), BUILD_RECORD, work);
   return name;

@@ -89,7 +89,8 @@ async function link(
     ...linker('--no-as-needed'),
     `-L${objects}`,
     ...names.map((name) => `-l:${name}`),
-    ...linker('-z', 'now', '-rpath', libraries),
+    // As an RPATH, which comes before LD_LIBRARY_PATH.
+    ...linker('-z', 'now', '--disable-new-dtags', '-rpath', libraries),
     '-o',
     binding,
   );

@@ -99,6 +99,7 @@ function makePlan(options: SetupOptions): Plan {
   const machine = checkMachine();
   const cache = options.cache === undefined ? cacheFolder() : resolve(options.cache);
   if (cache === undefined) throw new Error('There is no Node here.');
+  checkTogether(options);
   const wanted = wantedVersion(options.tensorflow ?? STANDARD_TENSORFLOW);
   if (options.package !== undefined) checkPackageFile(options.package);
   const given = options.libtensorflow === undefined ? undefined : givenLibraries(options.libtensorflow);
@@ -110,6 +111,20 @@ function makePlan(options: SetupOptions): Plan {
   return { machine, cache, wanted, given, cached, options, ...chosen };
 }
 
+/** A given libtensorflow isn't fetched. */
+function checkTogether({ libtensorflow, tensorflow, wheelDir, python }: SetupOptions): void {
+  if (libtensorflow === undefined) return;
+  const others = { '--tensorflow': tensorflow, '--wheel-dir': wheelDir, '--python': python };
+  const given = Object.entries(others).flatMap(([flag, value]) => (value === undefined ? [] : [flag]));
+  if (given.length === 0) return;
+  throw new TenonError({
+    code: 'INVALID_ARGUMENT',
+    where: '--libtensorflow',
+    message: `it doesn't go with ${given.join(' and ')}: nothing is fetched then`,
+    hint: 'Leave out the one or the other.',
+  });
+}
+
 /** The build that is there and works, or a new one. */
 async function makeBuild(
   plan: Plan,
@@ -119,18 +134,21 @@ async function makeBuild(
 ): Promise<Omit<SetupResult, 'seconds'>> {
   const { options } = plan;
   const step = stepper(report);
-  if (!options.force) {
-    const found = await useCached(plan, work, run, report);
+  const there = buildOf(plan);
+  if (there && !options.force) {
+    const found = await useCached(there, work, run, report);
     if (found) return found;
   }
-  const tools = await step('checked the tools', () => findTools(plan, work, run));
-  report(`  compiler: ${tools.compiler.version}${tools.python ? `; Python ${tools.python.version}` : ''}`);
+  const tools = await step(
+    ({ compiler, python }) => `checked ${compiler.version}${python ? `, Python ${python.version}` : ''}`,
+    () => findTools(plan, work, run),
+  );
   const tensorflow = await getTensorFlow(plan, tools, work, run, report);
   const source = await getSource(options, work, run, step);
   const folder = await step('built the binding', () =>
     compileBinding(source, tensorflow, tools.compiler, work, run),
   );
-  const tried = await step('tried it', () => tryBinding(folder, work, run));
+  const tried = await step('tried it', () => tryBinding(folder, tensorflow.version, work, run));
   const record: BuildRecord = {
     format: 1,
     flavour: plan.flavour,
@@ -143,37 +161,42 @@ async function makeBuild(
     built: new Date().toISOString(),
   };
   writeFileSync(join(folder, BUILD_RECORD), `${JSON.stringify(record, undefined, 2)}\n`);
-  const name = await settleBuild(folder, keyOf(plan, tensorflow), work);
+  // One that is there and won't do is replaced.
+  const name = await settleBuild(folder, keyOf(plan, tensorflow), there !== undefined, work);
   await useBuild(name, work);
   return resultOf(join(work.cache, 'builds', name), record, tried, false);
 }
 
-/** The build that is there, if it still works. */
+/** The build that is there for what is wanted; whether it still works, nobody knows. */
+function buildOf(plan: Plan): FoundBuild | undefined {
+  const { cache, cached, given, flavour } = plan;
+  if (cached) return findBuild(cache, keyOf(plan, cached));
+  // Which version the given libraries are is known once they are loaded.
+  return buildsIn(cache)
+    .filter(({ record }) => record.flavour === flavour && record.libraries === given?.libraries)
+    .at(-1);
+}
+
+/** That build, if it works. */
 async function useCached(
-  plan: Plan,
+  { folder, name, record }: FoundBuild,
   work: Work,
   run: RunTool,
   report: Report,
 ): Promise<Omit<SetupResult, 'seconds'> | undefined> {
-  const { cache, cached, given, flavour } = plan;
-  const found = given
-    ? buildsIn(cache)
-        .filter(({ record }) => record.flavour === flavour && record.libraries === given.libraries)
-        .at(-1)
-    : cached && findBuild(cache, keyOf(plan, cached));
-  if (!found) return undefined;
   try {
-    const tried = await tryBinding(found.folder, work, run);
-    if (tried.version !== found.record.tensorflow) return undefined;
-    await useBuild(found.name, work);
-    return resultOf(found.folder, found.record, tried, true);
+    const tried = await tryBinding(folder, record.tensorflow, work, run);
+    await useBuild(name, work);
+    return resultOf(folder, record, tried, true);
   } catch (error) {
     if (!isTenonError(error)) throw error;
-    report(
-      `  the build that is there doesn't work any more, so it is built again (${error.message.split('\n')[0]})`,
-    );
+    report(`  the build that is there doesn't work any more, so it is built again: ${firstLine(error)}`);
     return undefined;
   }
+}
+
+function firstLine({ message }: Error): string {
+  return message.split('\n')[0];
 }
 
 function resultOf(
@@ -233,15 +256,23 @@ async function getTensorFlow(
   run: RunTool,
   report: Report,
 ): Promise<TensorFlow> {
-  if (cached) return cached;
-  if (given) return probeGiven(given, compiler, work, run);
+  if (cached) {
+    report(`  TensorFlow ${cached.version} was fetched before`);
+    return cached;
+  }
+  if (given) {
+    const tensorflow = await probeGiven(given, compiler, work, run);
+    report(`  TensorFlow ${tensorflow.version} is in ${tensorflow.libraries}`);
+    return tensorflow;
+  }
   if (!python) throw new Error('Without a Python nothing is fetched.');
   const wheelDir = options.wheelDir === undefined ? undefined : resolve(options.wheelDir);
   const size = flavour === 'gpu' ? "some 3 GB with NVIDIA's libraries" : 'some 300 MB';
   report(`  fetching TensorFlow ${wanted.said}${wheelDir ? ` from ${wheelDir}` : ` with pip, ${size}`} …`);
   const pip = { python, target: machine, wheelDir, run, work };
-  return stepper(report)('fetched it', () =>
-    watched(work.temporary, report, () => fetchTensorFlow(flavour, wanted, pip, report)),
+  return stepper(report)(
+    ({ version }) => `fetched ${version}`,
+    () => watched(work.temporary, report, () => fetchTensorFlow(flavour, wanted, pip, report)),
   );
 }
 
@@ -258,10 +289,11 @@ async function getSource(
 
 /** Does a step, and says so with its seconds. */
 function stepper(report: Report) {
-  return async <T>(name: string, act: () => Promise<T>): Promise<T> => {
+  return async <T>(name: string | ((result: T) => string), act: () => Promise<T>): Promise<T> => {
     const began = performance.now();
     const result = await act();
-    report(`  ${name}: ${((performance.now() - began) / 1000).toFixed(1)} s`);
+    const did = typeof name === 'string' ? name : name(result);
+    report(`  ${did}: ${((performance.now() - began) / 1000).toFixed(1)} s`);
     return result;
   };
 }

@@ -49,6 +49,8 @@ export async function fetchPackage(work: Work, run: RunTool): Promise<string> {
       downloads,
     ],
     {
+      // A project may have a registry of its own.
+      cwd: process.cwd(),
       env: {
         // What npm waits by itself is more than a minute.
         npm_config_fetch_retries: '1',

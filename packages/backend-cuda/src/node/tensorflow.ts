@@ -100,8 +100,15 @@ export function wheelIn(
     where: folder,
     expected: `a wheel of ${project} ${wanted.said} for Linux ${target.architecture}`,
     got: describeFaults(wheels, project, wanted, target),
-    hint: `Fetch it where there is internet: pip download --no-deps --dest FOLDER '${project}${wanted.specifier}'.`,
+    hint: `Fetch it where there is internet: ${downloadCommand(project, flavour, wanted)}`,
   });
+}
+
+/** Of GPUs, with NVIDIA's packages, and with the rest that Python would need. */
+function downloadCommand(project: string, flavour: Flavour, { specifier }: WantedVersion): string {
+  return flavour === 'gpu'
+    ? `pip download --dest FOLDER '${project}[and-cuda]${specifier}'`
+    : `pip download --no-deps --dest FOLDER '${project}${specifier}'`;
 }
 
 /** Fetches TensorFlow, and for GPUs NVIDIA's libraries beside it, where its own look for them; leaves them in the cache. */

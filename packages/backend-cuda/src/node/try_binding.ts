@@ -29,15 +29,22 @@ const values = Array.from(tf.tensorDataSync(product.id));
 console.log(JSON.stringify({ version: tf.TF_Version, gpu: tf.isUsingGpuDevice(), values }));
 `;
 
-/** Throws `BACKEND_UNAVAILABLE` where the build can't be loaded, or computes wrongly. */
-export async function tryBinding(build: string, work: Work, run: RunTool): Promise<Tried> {
+/** Throws `BACKEND_UNAVAILABLE` where the build can't be loaded, or is of another TensorFlow, or computes wrongly. */
+export async function tryBinding(build: string, version: string, work: Work, run: RunTool): Promise<Tried> {
   const ran = await run([process.execPath, '-e', SCRIPT, join(build, BINDING)], {
     env: { NODE_OPTIONS: '', TF_CPP_MIN_LOG_LEVEL: '0', TF_CPP_MAX_VLOG_LEVEL: '0' },
   });
   const answer = parseAnswer(ran);
   if (answer && JSON.stringify(answer.values) === '[7,10,15,22]') {
-    const { version, gpu } = answer;
-    return { version, gpu, said: saidOfGpu(ran.output) };
+    if (!sameRelease(answer.version, version)) {
+      throw new TenonError({
+        code: 'BACKEND_UNAVAILABLE',
+        expected: `the binding to load TensorFlow ${version}`,
+        got: answer.version,
+        hint: 'Another libtensorflow may come first: look into LD_LIBRARY_PATH and LD_PRELOAD.',
+      });
+    }
+    return { version: answer.version, gpu: answer.gpu, said: saidOfGpu(ran.output) };
   }
   const reason = reasonOf(ran);
   throw new TenonError({
@@ -45,6 +52,12 @@ export async function tryBinding(build: string, work: Work, run: RunTool): Promi
     message: answer ? 'the binding computes wrongly' : `the binding can't be loaded${reason}`,
     hint: lastWords(errorsOf(ran.output), work).trim(),
   });
+}
+
+/** Python writes 2.22.0rc1 where C writes 2.22.0-rc1. */
+function sameRelease(a: string, b: string): boolean {
+  const release = (version: string): string | undefined => /^\d+\.\d+(\.\d+)?/.exec(version)?.[0];
+  return release(a) === release(b);
 }
 
 function parseAnswer({ stdout, code }: Ran): { version: string; gpu: boolean; values: number[] } | undefined {
