@@ -7,6 +7,7 @@ import {
   BUILD_RECORD,
   buildKey,
   buildsIn,
+  type FoundBuild,
   findBuild,
   removeSuperseded,
   settleBuild,
