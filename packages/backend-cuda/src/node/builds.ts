@@ -76,17 +76,17 @@ function numberOf(name: string): number {
 }
 
 /**
- * Moves a whole build to its place and returns its name there. Where there is one of its key by now, that one stays, unless
- * it is to be replaced.
+ * Moves a whole build to its place and returns its name there. It replaces one of the same key that was there `before`; one
+ * that another set-up has made meanwhile stays, and is as good.
  */
 export async function settleBuild(
   folder: string,
   key: string,
-  replace: boolean,
+  before: readonly string[],
   work: Work,
 ): Promise<string> {
   const last = findBuild(work.cache, key);
-  if (last && !replace) return last.name;
+  if (last && !before.includes(last.name)) return last.name;
   const name = last === undefined ? key : `${key}~${numberOf(last.name) + 1}`;
   await settle(folder, join(work.cache, 'builds', name), BUILD_RECORD, work);
   return name;

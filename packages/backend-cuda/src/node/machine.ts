@@ -12,12 +12,9 @@ export interface Machine extends WheelTarget {
   readonly platform: string;
 }
 
-/** This machine; throws `BACKEND_UNAVAILABLE` where TensorFlow has no libraries for it. */
-export function checkMachine(
-  platform: string = process.platform,
-  architecture: string = process.arch,
-  glibc: string | undefined = glibcVersion(),
-): Machine {
+/** The machine, this one; throws `BACKEND_UNAVAILABLE` where TensorFlow has no libraries for it. */
+export function checkMachine(machine: Machine = thisMachine()): Machine {
+  const { platform, architecture, glibc } = machine;
   const expected = 'Linux on x64 or arm64';
   const code = 'BACKEND_UNAVAILABLE';
   if (platform !== 'linux') {
@@ -39,7 +36,11 @@ export function checkMachine(
       hint: 'Use a Node and a system with glibc, such as the image node:22-bookworm, or the backend wasm.',
     });
   }
-  return { platform, architecture, glibc };
+  return machine;
+}
+
+function thisMachine(): Machine {
+  return { platform: process.platform, architecture: process.arch, glibc: glibcVersion() };
 }
 
 function glibcVersion(): string | undefined {

@@ -133,8 +133,9 @@ async function makeBuild(
   run: RunTool,
   report: Report,
 ): Promise<Omit<SetupResult, 'seconds'>> {
-  const { options } = plan;
+  const { options, cache } = plan;
   const step = stepper(report);
+  const before = buildsIn(cache).map(({ name }) => name);
   const there = buildOf(plan);
   if (there && !options.force) {
     const found = await useCached(there, work, run, report);
@@ -162,8 +163,7 @@ async function makeBuild(
     built: new Date().toISOString(),
   };
   writeFileSync(join(folder, BUILD_RECORD), `${JSON.stringify(record, undefined, 2)}\n`);
-  // One that is there and won't do is replaced.
-  const name = await settleBuild(folder, keyOf(plan, tensorflow), there !== undefined, work);
+  const name = await settleBuild(folder, keyOf(plan, tensorflow), before, work);
   await useBuild(name, work);
   return resultOf(join(work.cache, 'builds', name), record, tried, false);
 }
@@ -191,13 +191,14 @@ async function useCached(
     return resultOf(folder, record, tried, true);
   } catch (error) {
     if (!isTenonError(error)) throw error;
-    report(`  the build that is there doesn't work any more, so it is built again: ${firstLine(error)}`);
+    report(`  the build that is there doesn't work any more, so it is built again (${reasonOf(error)})`);
     return undefined;
   }
 }
 
-function firstLine({ message }: Error): string {
-  return message.split('\n')[0];
+/** An error's first sentence, without what to do. */
+function reasonOf({ message, hint }: TenonError): string {
+  return hint === undefined ? message : message.slice(0, -hint.length).trim();
 }
 
 function resultOf(

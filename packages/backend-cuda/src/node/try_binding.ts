@@ -50,7 +50,7 @@ export async function tryBinding(build: string, version: string, work: Work, run
   throw new TenonError({
     code: 'BACKEND_UNAVAILABLE',
     message: answer ? 'the binding computes wrongly' : `the binding can't be loaded${reason}`,
-    hint: lastWords(errorsOf(ran.output), work).trim(),
+    hint: `If it goes on, begin anew: tenon setup cuda --remove, then set up again.${lastWords(errorsOf(ran.output), work)}`,
   });
 }
 
