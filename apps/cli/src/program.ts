@@ -5,6 +5,7 @@ import { evaluate } from './commands/evaluate.js';
 import { type FilePrediction, predict, type TextPrediction } from './commands/predict.js';
 import { quickstart } from './commands/quickstart.js';
 import { serve } from './commands/serve.js';
+import { addSetup } from './commands/setup.js';
 import { printTrained, resume, train } from './commands/train.js';
 import { Interrupted } from './interruption.js';
 import { createOutput, formatResult, type Output } from './output.js';
@@ -117,6 +118,8 @@ function build(output: Output, exit: (code: number) => void): Command {
     output.result(report, formatDoctor(report));
     exit(report.ok ? 0 : 1);
   });
+
+  addSetup(add('setup [backend]', 'make what the backend cuda needs: NVIDIA GPUs, libtensorflow'), output);
 
   withBackend(add('serve <run>', 'answer predictions over HTTP'), 'auto')
     .option('--host <address>', 'the address to listen on', '127.0.0.1')
