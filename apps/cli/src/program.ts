@@ -1,4 +1,4 @@
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { backendNames } from './backends.js';
 import { doctor, formatDoctor } from './commands/doctor.js';
 import { evaluate } from './commands/evaluate.js';
@@ -58,7 +58,14 @@ function build(output: Output, exit: (code: number) => void): Command {
       .option('--json', 'print JSON lines for machines')
       .exitOverride();
   const withBackend = (command: Command, standard?: string): Command =>
-    command.option('--backend <name>', `what to compute on: ${backendNames.join(', ')}`, standard);
+    command
+      .option('--backend <name>', `what to compute on: ${backendNames.join(', ')}`, standard)
+      .addOption(
+        new Option('--device <device>', 'what cuda computes on (default: what it was set up for)').choices([
+          'gpu',
+          'cpu',
+        ]),
+      );
 
   withBackend(
     add('train <recipe|file>', 'train a recipe, or the experiment in a file (.ts, .js; .json: a document)'),

@@ -46,7 +46,13 @@ export function locate(folder?: string): Located {
   const installed = installedPackage();
   if (installed && fs.existsSync(path.join(installed, BINDING))) return { folder: installed };
   const has = installed ? `${PACKAGE} is installed, but its binding is not built` : 'it has not been set up';
-  throw unavailable(has, 'Run `tenon setup cuda` once, or use wasm.');
+  const driver = fs.existsSync('/proc/driver/nvidia/version');
+  throw unavailable(
+    has,
+    driver
+      ? 'Run `tenon setup cuda` once, or use wasm.'
+      : 'Use wasm; or run `tenon setup cuda` once, for TensorFlow on the CPU: there is no NVIDIA driver here.',
+  );
 }
 
 /** The folder of the package tfjs-node-gpu, if it is installed where this package finds it. */

@@ -5,7 +5,7 @@ import { loadTfjsNode, type TfjsNode } from './tfjs_node.js';
 
 /** How TensorFlow is started. */
 export interface StartOptions {
-  /** What it computes on; 'gpu' by default. */
+  /** What it computes on; by default what it was set up for. */
   readonly device?: 'gpu' | 'cpu';
   /** The GPUs that TensorFlow sees, by their numbers; all of them by default. It computes on the first one. */
   readonly visibleDevices?: readonly number[];
@@ -32,9 +32,10 @@ const STARTED = Symbol.for('@tenon-ml/backend-cuda/started');
 
 /** Starts TensorFlow, or gives the one that runs. Throws `BACKEND_UNAVAILABLE`, saying why it can't and what to do. */
 export function open(options: StartOptions): Opened {
-  const { device = 'gpu', visibleDevices, memoryGrowth = true, threads, folder } = options;
+  const { visibleDevices, memoryGrowth = true, threads, folder } = options;
   const located = locate(folder);
   const { build } = located;
+  const device = options.device ?? build?.flavour ?? 'gpu';
   if (device === 'gpu' && build?.flavour === 'cpu') {
     throw unavailable(
       'TensorFlow was set up for the CPU',
