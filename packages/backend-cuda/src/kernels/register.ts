@@ -6,10 +6,16 @@ import {
   unregisterKernel,
 } from '@tensorflow/tfjs-core';
 import { activationKernels } from './activation.js';
+import { convolutionKernels } from './convolution.js';
+import { epilogueKernels } from './epilogue.js';
 import type { Kernel } from './kernel.js';
 
 /** The kernels of this package; every other one is tfjs-node's. */
-export const ownKernels: readonly Kernel[] = [...activationKernels];
+export const ownKernels: readonly Kernel[] = [
+  ...activationKernels,
+  ...convolutionKernels,
+  ...epilogueKernels,
+];
 
 /** Registers tfjs-node's kernels and ours with tfjs, for a backend of this name. */
 export function registerKernels(backendName: string, theirs: readonly KernelConfig[]): void {
