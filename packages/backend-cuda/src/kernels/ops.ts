@@ -46,6 +46,16 @@ export class Ops {
     return this.#constant(Float32Array.of(value), [], 'float32');
   }
 
+  /** A tensor of float32. */
+  numbers(values: readonly number[], shape: readonly number[] = [values.length]): TensorInfo {
+    return this.#constant(Float32Array.from(values), shape, 'float32');
+  }
+
+  /** int32 of int64, for which tfjs has no name. */
+  narrow(x: TensorInfo): TensorInfo {
+    return this.one('Cast', [typeAttribute('SrcT', 'int64'), typeAttribute('DstT', 'int32')], [x]);
+  }
+
   cast(x: TensorInfo, dtype: keyof typeof Type): TensorInfo {
     return this.one('Cast', [typeAttribute('SrcT', x.dtype), typeAttribute('DstT', dtype)], [x]);
   }
