@@ -18,17 +18,18 @@ export interface TestedOptions {
   readonly poison?: boolean;
 }
 
-const backend = inject('backend');
+/** The name of the tested backend, for the few tests that have to say where it differs from the others, and why. */
+export const testedName: 'wasm' | 'webgpu' | 'cuda' = inject('backend');
 
 /**
  * What the tested backend computes on. A GPU may be off by what the table of tolerances says; so may TensorFlow on a
  * processor, which takes denormals for 0 and computes exp and its like by formulas of its own.
  */
-export const testedDevice: Device = backend === 'wasm' ? 'cpu' : 'gpu';
+export const testedDevice: Device = testedName === 'wasm' ? 'cpu' : 'gpu';
 
-const create: (options?: TestedOptions) => Backend = await creatorOf(backend);
+const create: (options?: TestedOptions) => Backend = await creatorOf(testedName);
 
-async function creatorOf(name: typeof backend): Promise<typeof create> {
+async function creatorOf(name: typeof testedName): Promise<typeof create> {
   if (name === 'webgpu') return (await import('@tenon-ml/backend-webgpu')).webgpu;
   if (name === 'wasm') return wasm;
   const { cuda } = await import('@tenon-ml/backend-cuda');

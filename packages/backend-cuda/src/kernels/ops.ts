@@ -50,6 +50,16 @@ export class Ops {
     return this.#constant(Float32Array.of(value), [], 'float32');
   }
 
+  /** A tensor of float32. */
+  numbers(values: readonly number[], shape: readonly number[] = [values.length]): TensorInfo {
+    return this.#constant(Float32Array.from(values), shape, 'float32');
+  }
+
+  /** int32 of int64, for which tfjs has no name. */
+  narrow(x: TensorInfo): TensorInfo {
+    return this.one('Cast', [typeAttribute('SrcT', 'int64'), typeAttribute('DstT', 'int32')], [x]);
+  }
+
   cast(x: TensorInfo, dtype: keyof typeof Type): TensorInfo {
     return this.one('Cast', [typeAttribute('SrcT', x.dtype), typeAttribute('DstT', dtype)], [x]);
   }
@@ -77,6 +87,28 @@ export class Ops {
   slice(x: TensorInfo, begin: readonly number[], size: readonly number[]): TensorInfo {
     const attributes = [typeAttribute('T', x.dtype), typeAttribute('Index', 'int32')];
     return this.one('Slice', attributes, [x, this.integers(begin), this.integers(size)]);
+  }
+
+  /** Every so many-th element along each axis. */
+  stride(x: TensorInfo, strides: readonly number[]): TensorInfo {
+    const attributes = [
+      typeAttribute('T', x.dtype),
+      typeAttribute('Index', 'int32'),
+      ...['begin_mask', 'end_mask'].map((name) => intAttribute(name, 2 ** strides.length - 1)),
+      ...['ellipsis_mask', 'new_axis_mask', 'shrink_axis_mask'].map((name) => intAttribute(name, 0)),
+    ];
+    const zeros = this.integers(strides.map(() => 0));
+    return this.one('StridedSlice', attributes, [x, zeros, zeros, this.integers(strides)]);
+  }
+
+  /** Zeros, or another number, before and after x along each axis; x is float32. */
+  pad(x: TensorInfo, pads: readonly (readonly [before: number, after: number])[], value = 0): TensorInfo {
+    const attributes = [typeAttribute('T', x.dtype), typeAttribute('Tpaddings', 'int32')];
+    return this.one('PadV2', attributes, [
+      x,
+      this.integers(pads.flat(), [pads.length, 2]),
+      this.number(value),
+    ]);
   }
 
   concat(parts: readonly TensorInfo[], axis: number): TensorInfo {

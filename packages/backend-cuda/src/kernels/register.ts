@@ -7,27 +7,39 @@ import {
 } from '@tensorflow/tfjs-core';
 import { activationKernels } from './activation.js';
 import { chooseKernels } from './choose.js';
+import { convolutionKernels } from './convolution.js';
 import { crossEntropyKernels } from './cross_entropy.js';
 import { definedKernels } from './definitions.js';
+import { epilogueKernels } from './epilogue.js';
 import { finiteKernels } from './finite.js';
+import { hostKernel } from './host_kernel.js';
 import type { Kernel } from './kernel.js';
 import { normalizationKernels } from './normalization.js';
+import { poolingKernels } from './pooling.js';
 import { randomKernels } from './random.js';
+import { reductionKernels } from './reduction.js';
 
-/** The kernels of this package; every other one is tfjs-node's. */
+/** The kernels of this package; every other one is tfjs-node's, or where that has none tfjs-backend-cpu's. */
 export const ownKernels: readonly Kernel[] = [
   ...activationKernels,
   ...chooseKernels,
+  ...convolutionKernels,
   ...crossEntropyKernels,
   ...definedKernels,
+  ...epilogueKernels,
   ...finiteKernels,
   ...normalizationKernels,
+  ...poolingKernels,
   ...randomKernels,
+  ...reductionKernels,
 ];
 
-/** Registers tfjs-node's kernels and ours with tfjs, for a backend of this name. */
+/** Registers a complete set of kernels with tfjs, for a backend of this name. */
 export function registerKernels(backendName: string, theirs: readonly KernelConfig[]): void {
   const kernels = new Map<string, KernelFunc>();
+  for (const { kernelName, kernelFunc } of getKernelsForBackend('cpu')) {
+    kernels.set(kernelName, hostKernel(kernelName, kernelFunc));
+  }
   for (const { kernelName, kernelFunc } of theirs) kernels.set(kernelName, kernelFunc);
   for (const kernel of ownKernels) {
     kernels.set(kernel.kernelName, kernel.bind(kernels.get(kernel.kernelName)));
