@@ -14,6 +14,10 @@ export class Ops {
     this.#backend = backend;
   }
 
+  get hasOneDnn(): boolean {
+    return this.#backend.hasOneDnn;
+  }
+
   get isOnGpu(): boolean {
     return this.#backend.isUsingGpuDevice;
   }
