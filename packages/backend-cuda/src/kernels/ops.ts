@@ -14,6 +14,11 @@ export class Ops {
     this.#backend = backend;
   }
 
+  /** Whether ops run on a GPU. */
+  get isOnGpu(): boolean {
+    return this.#backend.isUsingGpuDevice;
+  }
+
   /** Runs an op, and gives all of its outputs. */
   all(
     op: string,

@@ -8,8 +8,10 @@ import {
 import { activationKernels } from './activation.js';
 import { convolutionKernels } from './convolution.js';
 import { epilogueKernels } from './epilogue.js';
+import { gatherKernels } from './gather.js';
 import { hostKernel } from './host_kernel.js';
 import type { Kernel } from './kernel.js';
+import { movementKernels } from './movement.js';
 import { poolingKernels } from './pooling.js';
 import { reductionKernels } from './reduction.js';
 
@@ -18,6 +20,8 @@ export const ownKernels: readonly Kernel[] = [
   ...activationKernels,
   ...convolutionKernels,
   ...epilogueKernels,
+  ...gatherKernels,
+  ...movementKernels,
   ...poolingKernels,
   ...reductionKernels,
 ];
