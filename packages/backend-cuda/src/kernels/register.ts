@@ -12,8 +12,10 @@ import { crossEntropyKernels } from './cross_entropy.js';
 import { definedKernels } from './definitions.js';
 import { epilogueKernels } from './epilogue.js';
 import { finiteKernels } from './finite.js';
+import { gatherKernels } from './gather.js';
 import { hostKernel } from './host_kernel.js';
 import type { Kernel } from './kernel.js';
+import { movementKernels } from './movement.js';
 import { normalizationKernels } from './normalization.js';
 import { poolingKernels } from './pooling.js';
 import { randomKernels } from './random.js';
@@ -28,6 +30,8 @@ export const ownKernels: readonly Kernel[] = [
   ...definedKernels,
   ...epilogueKernels,
   ...finiteKernels,
+  ...gatherKernels,
+  ...movementKernels,
   ...normalizationKernels,
   ...poolingKernels,
   ...randomKernels,
