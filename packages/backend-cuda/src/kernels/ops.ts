@@ -14,14 +14,11 @@ export class Ops {
     this.#backend = backend;
   }
 
-<<<<<<< HEAD
   get hasOneDnn(): boolean {
     return this.#backend.hasOneDnn;
   }
 
-=======
   /** Whether ops run on a GPU. */
->>>>>>> cuda-kernels
   get isOnGpu(): boolean {
     return this.#backend.isUsingGpuDevice;
   }
