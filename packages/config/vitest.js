@@ -15,7 +15,7 @@ export function workspace(root, further = []) {
       name: 'tests',
       root: join(root, 'tests'),
       include: ['**/*.test.ts'],
-      exclude: ['readme/**', 'backends/webgpu/**', 'browser/**'],
+      exclude: ['readme/**', 'backends/webgpu/**', 'browser/**', 'cuda/**'],
     },
     { name: 'readme', root: join(root, 'tests/readme'), include: ['**/*.test.ts'] },
   );

@@ -44,10 +44,10 @@ class Node24Worker extends ForksPoolWorker {
 
 /**
  * Projects that repeat the tests of backends elsewhere: for wasm on Node 24 and in headless Chromium; for webgpu in
- * Node and in Chromium. `tests` is this package's folder.
+ * Node and in Chromium; and those of libtensorflow, which `npm run test:cuda` runs. `tests` is this package's folder.
  */
 export function hostProjects(tests: string): TestProjectInlineConfiguration[] {
-  return [...wasmProjects(tests), ...webgpuProjects(tests)];
+  return [...wasmProjects(tests), ...webgpuProjects(tests), ...cudaProjects(tests)];
 }
 
 function wasmProjects(tests: string): TestProjectInlineConfiguration[] {
@@ -104,6 +104,22 @@ function webgpuProjects(tests: string): TestProjectInlineConfiguration[] {
         name: 'chromium-webgpu',
         provide: { ...provided, ...webgpu, missing: MISSING_CHROMIUM },
         browser: headless(gpuArguments),
+      },
+    },
+  ];
+}
+
+function cudaProjects(tests: string): TestProjectInlineConfiguration[] {
+  return [
+    {
+      extends: true,
+      test: {
+        name: 'cuda-setup',
+        root: tests,
+        include: ['cuda/setup*.test.ts'],
+        globalSetup: [join(tests, 'cuda/global_setup.ts')],
+        // Each has a compiler or pip at work.
+        maxWorkers: 2,
       },
     },
   ];
