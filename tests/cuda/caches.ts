@@ -20,14 +20,18 @@ export function makeFolder(name: string): Promise<string> {
   return mkdtemp(join(inject('cudaFolder'), `${name}-`));
 }
 
-/** A cache's folder; with `fetched`, TensorFlow is in it, in links to the one of `base`. */
-export async function makeCache(name: string, { fetched = false } = {}): Promise<string> {
+/** A cache's folder: not there yet, or with links to what is `base`'s, TensorFlow as it was fetched or all of it. */
+export async function makeCache(name: string, holds?: 'fetched' | 'built'): Promise<string> {
   const cache = join(await makeFolder(name), 'cache');
-  if (fetched) {
-    await mkdir(cache);
-    await promisify(execFile)('cp', ['-al', join(base, 'tensorflow'), cache]);
-  }
+  if (holds === 'built') await promisify(execFile)('cp', ['-al', base, cache]);
+  if (holds === 'fetched') await linkFetched(cache);
   return cache;
+}
+
+/** As if TensorFlow had been fetched into a cache. */
+export async function linkFetched(cache: string): Promise<void> {
+  await mkdir(cache, { recursive: true });
+  await promisify(execFile)('cp', ['-al', join(base, 'tensorflow'), cache]);
 }
 
 /** Starts `tenon setup cuda` for the CPU. */
@@ -183,5 +187,26 @@ export function wheelInfo(project: string, version: string, requirements: readon
     ),
     [`${folder}/WHEEL`]: 'Wheel-Version: 1.0\nRoot-Is-Purelib: false\n',
     [`${folder}/RECORD`]: '',
+  };
+}
+
+/** Files like those in TensorFlow's wheel, small and of no use. */
+export function smallFiles(
+  project: string,
+  options: {
+    readonly version?: string;
+    readonly requirements?: readonly string[];
+    /** What the libraries' first bytes say that they are for. */
+    readonly architecture?: 'x64' | 'ia32';
+  } = {},
+): Record<string, string> {
+  const { version = '2.21.0', requirements = [], architecture = 'x64' } = options;
+  const machine = architecture === 'ia32' ? '\x03' : process.arch === 'x64' ? '\x3e' : '\xb7';
+  const elf = `\x7fELF${'\0'.repeat(14)}${machine}\0${'\0'.repeat(100_000)}`;
+  return {
+    'tensorflow/libtensorflow_cc.so.2': elf,
+    'tensorflow/libtensorflow_framework.so.2': elf,
+    'tensorflow/include/tensorflow/c/eager/c_api.h': '',
+    ...wheelInfo(project, version, requirements),
   };
 }

@@ -25,7 +25,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const there = await fetchWheel(wheels);
   await mkdir(caches, { recursive: true });
   const folder = await mkdtemp(join(caches, 'tenon-cuda-tests-'));
-  const base = join(folder, 'base');
+  // With what a path may hold.
+  const base = join(folder, 'base a, ü');
   if (there) {
     const args = ['setup', 'cuda', '--device', 'cpu', '--wheel-dir', wheels];
     const ended = await tenon(args, { env: { ...process.env, TENON_CUDA_HOME: base } });

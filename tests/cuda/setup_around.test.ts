@@ -33,7 +33,7 @@ describe.skipIf(!ready)('without internet', () => {
   }, 60_000);
 
   test('npm reaches no registry: how to bring the package; with it, it works', async () => {
-    const cache = await makeCache('offline', { fetched: true });
+    const cache = await makeCache('offline', 'fetched');
     const folder = await makeFolder('npm');
     const env = { npm_config_registry: nowhere, npm_config_cache: join(folder, 'cache') };
     expectError(
