@@ -94,7 +94,7 @@ test("undoing removes what set-ups made, and no other file that is in the cache'
     await writeFile(file, 'mine');
   }
   const removed = await removeCuda({ cache });
-  expect(removed).toMatchObject({ folder: cache, working: [] });
+  expect(removed.folder).toBe(cache);
   expect(removed.bytes).toBeGreaterThan(0);
   for (const file of mine) expect(await readFile(file, 'utf8')).toBe('mine');
   await rm(join(cache, 'tensorflow'), { recursive: true });

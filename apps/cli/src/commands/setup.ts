@@ -77,15 +77,10 @@ function describeSetup({ folder, build, cached, gpu, said, seconds }: SetupResul
   ].join('\n');
 }
 
-function describeRemoved({ folder, bytes, working }: RemovedCuda): string {
-  const lines = [
-    bytes === 0
-      ? `There was nothing to remove in ${show(folder)}`
-      : `Removed ${(bytes / 1e6).toFixed(0)} MB from ${show(folder)}`,
-  ];
-  if (working.length > 0)
-    lines.push(`A set-up is at work (process ${working.join(', ')}): it was left alone.`);
-  return lines.join('\n');
+function describeRemoved({ folder, bytes }: RemovedCuda): string {
+  return bytes === 0
+    ? `There was nothing to remove in ${show(folder)}`
+    : `Removed ${(bytes / 1e6).toFixed(0)} MB from ${show(folder)}`;
 }
 
 function parseDevice(text: string): Flavour {

@@ -117,7 +117,6 @@ function paths(list: string | undefined): string[] {
  * and `INVALID_ARGUMENT` for a folder that a linker can't be told of.
  */
 export async function checkStorage(cache: string, needed: { bytes: number; said: string }): Promise<void> {
-  const elsewhere = 'Name another folder with the variable TENON_CUDA_HOME.';
   // Where libraries are looked for is a list of folders with colons in between, and $ begins a variable in it.
   if (/[:$]/.test(cache)) {
     throw new TenonError({
@@ -125,14 +124,14 @@ export async function checkStorage(cache: string, needed: { bytes: number; said:
       where: cache,
       expected: "a folder without ':' and '$' in its path, which the loader of libraries can't take",
       got: cache,
-      hint: elsewhere,
+      hint: 'Name another folder with the variable TENON_CUDA_HOME.',
     });
   }
   const existing = await nearestFolder(cache);
   try {
     await access(existing, constants.W_OK | constants.X_OK);
   } catch (error) {
-    throw storageError(cache, error, elsewhere);
+    throw storageError(cache, error);
   }
   const { bavail, bsize } = await statfs(existing);
   if (bavail * bsize >= needed.bytes) return;
@@ -160,7 +159,7 @@ async function nearestFolder(folder: string): Promise<string> {
 }
 
 /** What the file system said, as one of ours; what isn't about storage stays as it is. */
-export function storageError(where: string, error: unknown, hint?: string): unknown {
+export function storageError(where: string, error: unknown): unknown {
   const { code } = error as NodeJS.ErrnoException;
   if (code === 'ENOSPC' || code === 'EDQUOT') return diskFull(where, error);
   if (code === 'EACCES' || code === 'EPERM') {
@@ -168,14 +167,18 @@ export function storageError(where: string, error: unknown, hint?: string): unkn
       code: 'PERMISSION_DENIED',
       where,
       message: 'no permission to write here',
-      hint:
-        hint ?? 'Give yourself write permission, or name another folder with the variable TENON_CUDA_HOME.',
+      hint: 'Give yourself write permission, or name another folder with the variable TENON_CUDA_HOME.',
       cause: error,
     });
   }
   if (code === 'EROFS') {
-    const message = 'this file system is read-only';
-    return new TenonError({ code: 'STORAGE_FAILED', where, message, hint, cause: error });
+    return new TenonError({
+      code: 'STORAGE_FAILED',
+      where,
+      message: 'this file system is read-only',
+      hint: 'Name another folder with the variable TENON_CUDA_HOME.',
+      cause: error,
+    });
   }
   return error;
 }

@@ -32,7 +32,7 @@ export async function downloadWheels(
 ): Promise<void> {
   const first = await download(requirements, folder, pip, []);
   if (first.code === 0) return;
-  if (foundNone(first) && !isUnreachable(first, 'for long')) {
+  if (foundNone(first) && hasOtherPlaces(first)) {
     for (const version of OTHER_PYTHONS) {
       const platforms = platformTags(pip.target).flatMap((tag) => ['--platform', tag]);
       const flags = ['--python-version', version, '--implementation', 'cp', ...platforms];
@@ -114,9 +114,12 @@ function foundNone({ output }: Ran): boolean {
   return /No matching distribution found|Could not find a version that satisfies/.test(output);
 }
 
-/** Whether pip did not get to its index; `for long`, whether it waited for it. */
-function isUnreachable({ output }: Ran, how?: 'for long'): boolean {
-  return how
-    ? /timed? ?out/i.test(output)
-    : /Retrying \(|connection (broken|error)|Max retries/i.test(output);
+/** Whether pip did not get to its index. */
+function isUnreachable({ output }: Ran): boolean {
+  return /Retrying \(|connection (broken|error)|Max retries/i.test(output);
+}
+
+/** Whether asking for the wheels of another Python may help: where the only index isn't reached, it does not. */
+function hasOtherPlaces(ran: Ran): boolean {
+  return !isUnreachable(ran) || /^Looking in (links: |indexes: .*,)/m.test(ran.output);
 }

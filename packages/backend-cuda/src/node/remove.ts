@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readdir, rm, rmdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { TenonError } from '@tenon-ml/core/errors';
 import { cacheFolder } from '../cache.js';
 import { buildsIn } from './builds.js';
 import { storageError } from './machine.js';
@@ -13,21 +14,27 @@ export interface RemovedCuda {
   readonly folder: string;
   /** How much was freed, in bytes; 0 where there was nothing. */
   readonly bytes: number;
-  /** The processes of set-ups that are at work, which were left alone. */
-  readonly working: readonly number[];
 }
 
 /**
  * Removes what `setupCuda` made: builds, fetched libraries, the log, what unfinished set-ups left. Nothing else, should
- * other files be in that folder. Throws `PERMISSION_DENIED`, `STORAGE_FAILED`.
+ * other files be in that folder. Throws `USAGE` while a set-up is at work, `PERMISSION_DENIED`, `STORAGE_FAILED`.
  */
 export async function removeCuda(options: { readonly cache?: string } = {}): Promise<RemovedCuda> {
   const folder = options.cache === undefined ? cacheFolder() : resolve(options.cache);
   if (folder === undefined) throw new Error('There is no Node here.');
-  if (!existsSync(folder)) return { folder, bytes: 0, working: [] };
+  if (!existsSync(folder)) return { folder, bytes: 0 };
   try {
     const before = sizeOf(folder);
     const working = await removeStale(folder);
+    if (working.length > 0) {
+      throw new TenonError({
+        code: 'USAGE',
+        where: folder,
+        message: `a set-up is at work here (process ${working.join(', ')})`,
+        hint: 'Wait until it has ended, or stop it (Ctrl-C).',
+      });
+    }
     const work = openWork(folder);
     try {
       // First, so that nothing points at what goes.
@@ -39,7 +46,7 @@ export async function removeCuda(options: { readonly cache?: string } = {}): Pro
     } finally {
       await work.close();
     }
-    return { folder, bytes: before - sizeOf(folder), working };
+    return { folder, bytes: before - sizeOf(folder) };
   } catch (error) {
     throw storageError(folder, error);
   }

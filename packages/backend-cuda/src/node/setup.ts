@@ -274,7 +274,7 @@ async function getTensorFlow(
   const pip = { python, target: machine, wheelDir, run, work };
   return stepper(report)(
     ({ version }) => `fetched ${version}`,
-    () => watched(work.temporary, report, () => fetchTensorFlow(flavour, wanted, pip, report)),
+    () => watched(work.temporary, report, () => fetchTensorFlow(flavour, wanted, pip, compiler, report)),
   );
 }
 

@@ -8,6 +8,7 @@ import { formatBytes } from './machine.js';
 import type { Report } from './options.js';
 import { downloadWheels, type Pip } from './pip.js';
 import type { RunTool } from './tool.js';
+import { NO_AVX } from './try_binding.js';
 import { unpackWheel } from './unpack_wheel.js';
 import { compareVersions, isTooOld, tooOld, type WantedVersion } from './versions.js';
 import {
@@ -116,6 +117,7 @@ export async function fetchTensorFlow(
   flavour: Flavour,
   wanted: WantedVersion,
   pip: Pip,
+  compiler: Compiler,
   report: Report,
 ): Promise<TensorFlow> {
   const { work, wheelDir, target, run } = pip;
@@ -142,6 +144,9 @@ export async function fetchTensorFlow(
       await removeFolder(join(downloads, file));
     }
   }
+  // What can't be loaded doesn't come into the cache, from where the next set-up would take it.
+  const library = join(folder, 'tensorflow');
+  await probe({ libraries: library, names: OF_WHEELS, where: wheel }, compiler, work, run);
   writeFileSync(join(folder, RECORD), `${JSON.stringify({ format: 1, flavour, project, version })}\n`);
   await settle(folder, join(work.cache, 'tensorflow', `${flavour}-${version}`), RECORD, work);
   return ofCache(work.cache, flavour, version);
@@ -248,28 +253,38 @@ int main(int count, char** paths) {
 }
 `;
 
-/** Asks a given libtensorflow which version it is. Throws `BACKEND_UNAVAILABLE` where it can't be loaded or is too old. */
+/** The version of a given libtensorflow. Throws `BACKEND_UNAVAILABLE` where it can't be loaded, `INVALID_ARGUMENT`. */
 export async function probeGiven(
   given: Omit<TensorFlow, 'version'>,
   compiler: Compiler,
   work: Work,
   run: RunTool,
 ): Promise<TensorFlow> {
+  const version = await probe({ ...given, where: given.libraries }, compiler, work, run);
+  if (isTooOld(version)) throw tooOld(given.libraries, version);
+  return { ...given, version };
+}
+
+/** Loads TensorFlow's libraries into a small program, and asks for their version. */
+async function probe(
+  { libraries, names, where }: { libraries: string; names: readonly string[]; where: string },
+  compiler: Compiler,
+  work: Work,
+  run: RunTool,
+): Promise<string> {
   const [source, program] = [join(work.folder, 'probe.cc'), join(work.folder, 'probe')];
   writeFileSync(source, PROBE);
   const compiled = await run([...compiler.command, '-std=c++17', source, '-o', program, '-ldl']);
   // The framework's library comes first, as the other one needs it.
-  const paths = [...given.names].reverse().map((name) => join(given.libraries, name));
+  const paths = [...names].reverse().map((name) => join(libraries, name));
   const ran = compiled.code === 0 ? await run([program, ...paths]) : compiled;
   const version = ran.stdout.trim().split('\n').at(-1) ?? '';
-  if (ran.code === 0 && version !== '') {
-    if (isTooOld(version)) throw tooOld(given.libraries, version);
-    return { ...given, version };
-  }
+  if (ran.code === 0 && version !== '') return version;
+  const lacking = ran.signal === 'SIGILL';
   throw new TenonError({
     code: 'BACKEND_UNAVAILABLE',
-    where: given.libraries,
-    message: "this libtensorflow can't be loaded",
-    hint: lastWords(ran.output, work).trim(),
+    where,
+    message: `its libraries can't be loaded${lacking ? `: ${NO_AVX}` : ran.signal ? ` (${ran.signal})` : ''}`,
+    hint: lastWords(ran.output, work).trim() || undefined,
   });
 }

@@ -15,6 +15,9 @@ export interface Tried {
   readonly said: string;
 }
 
+/** Why TensorFlow is ended by SIGILL. */
+export const NO_AVX = "this processor lacks instructions that TensorFlow's libraries are made of (AVX)";
+
 /** [[1, 2], [3, 4]] squared is [[7, 10], [15, 22]]. */
 const SCRIPT = `
 const tf = require(process.argv[1]);
