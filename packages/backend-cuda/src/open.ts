@@ -14,6 +14,11 @@ export interface StartOptions {
    * when it isn't told.
    */
   readonly memoryGrowth?: boolean;
+  /**
+   * Whether products and convolutions on an NVIDIA GPU (Ampere or newer) may round their factors to 10 bits, which
+   * TensorFlow does when it isn't told (default false: float32 throughout).
+   */
+  readonly tensorFloat32?: boolean;
   /** Threads on the processor; by default as many as it has cores. */
   readonly threads?: number;
   /** A folder that `tenon setup cuda` made; by default the last one that it made. */
@@ -32,7 +37,7 @@ const STARTED = Symbol.for('@tenon-ml/backend-cuda/started');
 
 /** Starts TensorFlow, or gives the one that runs. Throws `BACKEND_UNAVAILABLE`, saying why it can't and what to do. */
 export function open(options: StartOptions): Opened {
-  const { visibleDevices, memoryGrowth = true, threads, folder } = options;
+  const { visibleDevices, memoryGrowth = true, tensorFloat32 = false, threads, folder } = options;
   const located = locate(folder);
   const { build } = located;
   const device = options.device ?? build?.flavour ?? 'gpu';
@@ -52,6 +57,8 @@ export function open(options: StartOptions): Opened {
       ? {}
       : { TF_NUM_INTRAOP_THREADS: String(threads), TF_NUM_INTEROP_THREADS: String(threads) }),
   });
+  // Left as it is set: NVIDIA's libraries read it when they are first used.
+  if (device === 'gpu' && !tensorFloat32) process.env.NVIDIA_TF32_OVERRIDE ??= '0';
   let loaded: TfjsNode;
   try {
     loaded = loadTfjsNode(located.folder);
@@ -66,7 +73,7 @@ export function open(options: StartOptions): Opened {
     restore();
   }
   const started = loaded.binding as { [STARTED]?: string };
-  const wanted = JSON.stringify([device, visibleDevices, memoryGrowth, threads]);
+  const wanted = JSON.stringify([device, visibleDevices, memoryGrowth, tensorFloat32, threads]);
   started[STARTED] ??= wanted;
   if (started[STARTED] !== wanted) {
     throw unavailable(
