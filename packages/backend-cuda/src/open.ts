@@ -44,6 +44,9 @@ export function open(options: StartOptions): Opened {
   const restore = setVariables({
     // A warning and worse; what it greets with is for those who build it.
     TF_CPP_MIN_LOG_LEVEL: process.env.TF_CPP_MIN_LOG_LEVEL ?? '2',
+    // oneDNN's kernels in TensorFlow 2.21 give wrong gradients of convolutions of one channel, and write past the end in
+    // others and in products of batches that are broadcast (Python's crashes too). Eigen's are right.
+    TF_ENABLE_ONEDNN_OPTS: '0',
     TF_FORCE_GPU_ALLOW_GROWTH: String(memoryGrowth),
     ...(device === 'cpu' ? { CUDA_VISIBLE_DEVICES: '-1' } : {}),
     ...(device === 'gpu' && visibleDevices ? { CUDA_VISIBLE_DEVICES: visibleDevices.join() } : {}),

@@ -73,17 +73,9 @@ const conv2DBackpropFilter = defineKernel<Conv2DBackpropFilterAttrs>(
     const info = gradientInfo(x.shape, filterShape, strides, pad, dimRoundingMode, dataFormat);
     if (isEmpty(x.shape, filterShape, dy.shape)) return ops.fill(filterShape, 0);
     const frame = frameOf2D(info);
-    const { filterHeight, filterWidth, strideHeight, strideWidth } = info;
-    let images = visible(ops, channelsLast(ops, x, info), frame);
-    let attributes = attributesOf(info, frame);
-    if (filterHeight * filterWidth === 1 && strideHeight * strideWidth > 1) {
-      // oneDNN writes past the end where such filters take strides. They only see what the strides meet.
-      if (frame.padding === 'EXPLICIT') images = ops.pad(images, [NONE, ...frame.pads, NONE]);
-      images = ops.stride(images, [1, strideHeight, strideWidth, 1]);
-      attributes = attributesOf({ ...info, strideHeight: 1, strideWidth: 1 }, { ...frame, padding: 'VALID' });
-    }
+    const images = visible(ops, channelsLast(ops, x, info), frame);
     const inputs = [images, ops.integers(filterShape), channelsLast(ops, dy, info)];
-    return ops.one('Conv2DBackpropFilter', attributes, inputs);
+    return ops.one('Conv2DBackpropFilter', attributesOf(info, frame), inputs);
   },
 );
 
@@ -100,15 +92,9 @@ const conv2DBackpropInput = defineKernel<Conv2DBackpropInputAttrs>(
     let output = channelsLast(ops, dy, info);
     // tfjs's transposed convolution may be given more of dy than the sizes say.
     if (!util.arraysEqual(output.shape, outShape)) output = ops.slice(output, [0, 0, 0, 0], outShape);
-    let weights = filter;
-    if (inChannels === 1 && outChannels === 1) {
-      // oneDNN gives wrong numbers for one channel on both sides.
-      weights = ops.pad(weights, [NONE, NONE, NONE, [0, 1]]);
-      output = ops.pad(output, [NONE, NONE, NONE, [0, 1]]);
-    }
     const [height, width] = frame.seen ?? [inHeight, inWidth];
     const seenShape = [batchSize, height, width, inChannels];
-    const inputs = [ops.integers(seenShape), weights, output];
+    const inputs = [ops.integers(seenShape), filter, output];
     const seen = ops.one('Conv2DBackpropInput', attributesOf(info, frame), inputs);
     const unseen = [NONE, [0, inHeight - height], [0, inWidth - width], NONE] as const;
     const whole = frame.seen ? ops.pad(seen, unseen) : seen;

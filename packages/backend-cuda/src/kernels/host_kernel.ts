@@ -1,5 +1,12 @@
 import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
-import { type KernelBackend, type KernelFunc, type TensorInfo, util } from '@tensorflow/tfjs-core';
+import {
+  getKernel,
+  type KernelBackend,
+  type KernelConfig,
+  type KernelFunc,
+  type TensorInfo,
+  util,
+} from '@tensorflow/tfjs-core';
 import type { TfBackend, Values } from '../tf_backend.js';
 
 type Inputs = Parameters<KernelFunc>[0]['inputs'];
@@ -44,6 +51,11 @@ export function hostKernel(kernelName: string, kernelFunc: KernelFunc): KernelFu
       for (const { dataId } of held) host.disposeData(dataId, true);
     }
   };
+}
+
+/** tfjs-backend-cpu's kernel of a name. */
+export function cpuKernel(kernelName: string): KernelFunc {
+  return (getKernel(kernelName, 'cpu') as KernelConfig).kernelFunc;
 }
 
 let shared: MathBackendCPU | undefined;

@@ -65,6 +65,11 @@ export class Ops {
     return this.one('Cast', [typeAttribute('SrcT', x.dtype), typeAttribute('DstT', dtype)], [x]);
   }
 
+  /** x as float32. */
+  float(x: TensorInfo): TensorInfo {
+    return x.dtype === 'float32' ? x : this.cast(x, 'float32');
+  }
+
   reshape(x: TensorInfo, shape: readonly number[]): TensorInfo {
     const attributes = [typeAttribute('T', x.dtype), typeAttribute('Tshape', 'int32')];
     return this.one('Reshape', attributes, [x, this.integers(shape)]);
@@ -88,18 +93,6 @@ export class Ops {
   slice(x: TensorInfo, begin: readonly number[], size: readonly number[]): TensorInfo {
     const attributes = [typeAttribute('T', x.dtype), typeAttribute('Index', 'int32')];
     return this.one('Slice', attributes, [x, this.integers(begin), this.integers(size)]);
-  }
-
-  /** Every so many-th element along each axis. */
-  stride(x: TensorInfo, strides: readonly number[]): TensorInfo {
-    const attributes = [
-      typeAttribute('T', x.dtype),
-      typeAttribute('Index', 'int32'),
-      ...['begin_mask', 'end_mask'].map((name) => intAttribute(name, 2 ** strides.length - 1)),
-      ...['ellipsis_mask', 'new_axis_mask', 'shrink_axis_mask'].map((name) => intAttribute(name, 0)),
-    ];
-    const zeros = this.integers(strides.map(() => 0));
-    return this.one('StridedSlice', attributes, [x, zeros, zeros, this.integers(strides)]);
   }
 
   /** Zeros, or another number, before and after x along each axis; x is float32. */

@@ -137,14 +137,15 @@ function maxPoolGradKernel(name: typeof MaxPoolGrad | typeof MaxPool3DGrad): Ker
 /** The mean of the elements under each window; what is padded doesn't count. */
 function averagePoolKernel(name: typeof AvgPool | typeof AvgPool3D): Kernel {
   return defineKernel<PoolAttrs>(name, ({ inputs, attrs, ops }) => {
-    const x = inputs.x.dtype === 'float32' ? inputs.x : ops.cast(inputs.x, 'float32');
+    const x = ops.float(inputs.x);
     const pool = poolOf(x.shape, attrs);
     if (isEmpty(x.shape, pool.outShape)) return ops.fill(pool.outShape, 0);
     if (isItself(x.shape, pool)) return ops.alias(x);
     if (isPlain(pool)) return ops.one(name, attributesOf(pool, pool.frame.padding, 'float32'), [x]);
     const means = ops.one(name, attributesOf(pool, 'VALID', 'float32'), [framed(ops, x, pool, 0)]);
-    // TensorFlow has counted the zeros around the image too.
-    const excess = perWindow(ops, x.shape, pool, (counted) => sizeOf(pool.window) / counted);
+    // TensorFlow has counted the zeros around the image too. The mean of nothing is NaN to tfjs, and of no boxes 0.
+    const least = name === AvgPool3D ? 1 : 0;
+    const excess = perWindow(ops, x.shape, pool, (counted) => sizeOf(pool.window) / Math.max(least, counted));
     return excess ? ops.map('Mul', means, excess) : means;
   });
 }

@@ -7,23 +7,33 @@ import {
 } from '@tensorflow/tfjs-core';
 import { activationKernels } from './activation.js';
 import { convolutionKernels } from './convolution.js';
+import { elementwiseKernels } from './elementwise.js';
 import { epilogueKernels } from './epilogue.js';
 import { gatherKernels } from './gather.js';
 import { hostKernel } from './host_kernel.js';
+import { imageKernels } from './image.js';
 import type { Kernel } from './kernel.js';
+import { matmulKernels } from './matmul.js';
 import { movementKernels } from './movement.js';
 import { poolingKernels } from './pooling.js';
 import { reductionKernels } from './reduction.js';
+import { samplingKernels } from './sampling.js';
+import { searchKernels } from './search.js';
 
 /** The kernels of this package; every other one is tfjs-node's, or where that has none tfjs-backend-cpu's. */
 export const ownKernels: readonly Kernel[] = [
   ...activationKernels,
   ...convolutionKernels,
   ...epilogueKernels,
+  ...elementwiseKernels,
   ...gatherKernels,
+  ...imageKernels,
+  ...matmulKernels,
   ...movementKernels,
   ...poolingKernels,
   ...reductionKernels,
+  ...samplingKernels,
+  ...searchKernels,
 ];
 
 /** Registers a complete set of kernels with tfjs, for a backend of this name. */
