@@ -10,7 +10,7 @@ import {
   type StepAttrs,
   type TensorInfo,
 } from '@tensorflow/tfjs-core';
-import { cpuKernel, hostKernel } from './host_kernel.js';
+import { onHostWhere } from './host_kernel.js';
 import { defineKernel, type Kernel } from './kernel.js';
 import type { Ops } from './ops.js';
 
@@ -41,14 +41,11 @@ const round = defineKernel(Round, ({ inputs: { x }, ops }) =>
 const bitwiseAnd = defineKernel(BitwiseAnd, ({ inputs: { a, b }, ops }) => ops.map('BitwiseAnd', a, b));
 
 /** TensorFlow orders no strings: these are compared on the host. */
-const comparisons = [Greater, GreaterEqual, Less, LessEqual].map(
-  (kernelName): Kernel => ({
-    kernelName,
-    bind: (theirs) => (call) => {
-      const isString = (call.inputs as unknown as { readonly a: TensorInfo }).a.dtype === 'string';
-      return isString || !theirs ? hostKernel(kernelName, cpuKernel(kernelName))(call) : theirs(call);
-    },
-  }),
+const comparisons = [Greater, GreaterEqual, Less, LessEqual].map((kernelName) =>
+  onHostWhere(
+    defineKernel(kernelName, () => undefined),
+    ({ inputs }) => (inputs.a as TensorInfo).dtype === 'string',
+  ),
 );
 
 export const elementwiseKernels: readonly Kernel[] = [sign, step, round, bitwiseAnd, ...comparisons];

@@ -8,6 +8,7 @@ import {
   util,
 } from '@tensorflow/tfjs-core';
 import type { TfBackend, Values } from '../tf_backend.js';
+import type { Kernel } from './kernel.js';
 
 type Inputs = Parameters<KernelFunc>[0]['inputs'];
 /** Some kernels take lists of tensors among their inputs. */
@@ -56,6 +57,20 @@ export function hostKernel(kernelName: string, kernelFunc: KernelFunc): KernelFu
 /** tfjs-backend-cpu's kernel of a name. */
 export function cpuKernel(kernelName: string): KernelFunc {
   return (getKernel(kernelName, 'cpu') as KernelConfig).kernelFunc;
+}
+
+/** A kernel that leaves some of its calls to tfjs-backend-cpu's of the same name. */
+export function onHostWhere(
+  { kernelName, bind }: Kernel,
+  where: (call: Parameters<KernelFunc>[0]) => boolean,
+): Kernel {
+  return {
+    kernelName,
+    bind(theirs) {
+      const kernelFunc = bind(theirs);
+      return (call) => (where(call) ? hostKernel(kernelName, cpuKernel(kernelName)) : kernelFunc)(call);
+    },
+  };
 }
 
 let shared: MathBackendCPU | undefined;

@@ -7,6 +7,8 @@ import {
 } from '@tensorflow/tfjs-core';
 import { activationKernels } from './activation.js';
 import { convolutionKernels } from './convolution.js';
+import { convolution3DKernels } from './convolution_3d.js';
+import { depthwiseKernels } from './depthwise.js';
 import { elementwiseKernels } from './elementwise.js';
 import { epilogueKernels } from './epilogue.js';
 import { gatherKernels } from './gather.js';
@@ -24,6 +26,8 @@ import { searchKernels } from './search.js';
 export const ownKernels: readonly Kernel[] = [
   ...activationKernels,
   ...convolutionKernels,
+  ...convolution3DKernels,
+  ...depthwiseKernels,
   ...epilogueKernels,
   ...elementwiseKernels,
   ...gatherKernels,
