@@ -2,7 +2,8 @@
  * `npm run test:tfjs-suite [-- BACKEND]` in tests/: the suite that tfjs-core publishes with itself, on our backend
  * ('cpu': on tfjs's own, to see what is ours), run by the Jasmine that it was written for. The last line it prints is
  * the result as JSON where `--json` is given. `npm run test:tfjs-suite:webgpu` runs it on a GPU, over Dawn; VK_DRIVER_FILES
- * may name a driver, as /usr/lib/chromium/vk_swiftshader_icd.json of Debian's Chromium.
+ * may name a driver, as /usr/lib/chromium/vk_swiftshader_icd.json of Debian's Chromium. `npm run test:tfjs-suite -- cuda`
+ * runs it on TensorFlow.
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

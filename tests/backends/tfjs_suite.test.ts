@@ -1,7 +1,5 @@
-import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
 import { requires } from '@tenon-ml/testkit';
 import { describe, expect, test } from 'vitest';
 import { CHROMIUM, chromiumPath, launchChromium } from '../e2e/chromium.js';
@@ -9,35 +7,10 @@ import { findNode24, NODE_24 } from '../hosts/node24.js';
 import { withPage } from '../hosts/page.js';
 import { findVulkan, WEBGPU } from '../hosts/vulkan.js';
 import { bundleSuite, type SuiteResult } from './tfjs_suite_bundle.mjs';
+import { expectAllPassed, runInNode, TIMEOUT } from './tfjs_suite_run.js';
 
 const node24 = await findNode24();
 const vulkan = await findVulkan(import.meta.dirname);
-const TIMEOUT = 300_000;
-
-function expectAllPassed({ passed, failed, failures }: SuiteResult): void {
-  expect(failures).toEqual([]);
-  expect(failed).toBe(0);
-  // tfjs-core 4.22 has some 4,200 specs.
-  expect(passed).toBeGreaterThan(4000);
-}
-
-async function runInNode(
-  node: string,
-  backend?: string,
-  variables: NodeJS.ProcessEnv = {},
-): Promise<SuiteResult> {
-  const script = join(import.meta.dirname, 'tfjs_suite.mjs');
-  const output = await new Promise<string>((done, fail) => {
-    const options = { timeout: TIMEOUT, maxBuffer: 2 ** 26, env: { ...process.env, ...variables } };
-    execFile(node, [script, ...(backend ? [backend] : []), '--json'], options, (_, stdout, stderr) => {
-      // A suite with failures exits with 1, and still says what they are.
-      if (stdout.trimEnd().endsWith('}')) done(stdout);
-      else fail(new Error(`The suite did not end:\n${stdout.slice(-2000)}\n${stderr.slice(-4000)}`));
-    });
-  });
-  return JSON.parse(output.trimEnd().split('\n').at(-1) as string);
-}
-
 test('tfjs-core’s own suite passes on this Node', { timeout: TIMEOUT }, async () => {
   expectAllPassed(await runInNode(process.execPath));
 });

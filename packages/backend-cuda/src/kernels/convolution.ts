@@ -15,7 +15,17 @@ import { type Attribute, stringAttribute, typeAttribute } from '../binding.js';
 import { finish } from './epilogue.js';
 import { defineKernel, type Kernel } from './kernel.js';
 import type { Ops } from './ops.js';
-import { along, type Frame, frameOf2D, type Info2D, paddingAttributes } from './windows.js';
+import {
+  along,
+  type Frame,
+  frameOf2D,
+  type Info2D,
+  isEmpty,
+  paddingAttributes,
+  visible,
+  visibleSize,
+  withUnseen,
+} from './windows.js';
 
 type Shape = [number, number, number, number];
 
@@ -100,21 +110,20 @@ const conv2DBackpropInput = defineKernel<Conv2DBackpropInputAttrs>(
     let output = channelsLast(ops, dy, info);
     // tfjs's transposed convolution may be given more of dy than the sizes say.
     if (!util.arraysEqual(output.shape, outShape)) output = ops.slice(output, [0, 0, 0, 0], outShape);
+    const shape = [batchSize, inHeight, inWidth, inChannels];
     let weights = filter;
     if (inChannels === 1 && outChannels === 1) {
       // oneDNN gives wrong numbers for one channel on both sides.
       weights = ops.pad(weights, [NONE, NONE, NONE, [0, 1]]);
       output = ops.pad(output, [NONE, NONE, NONE, [0, 1]]);
     }
-    const [height, width] = frame.seen ?? [inHeight, inWidth];
-    const seenShape = [batchSize, height, width, inChannels];
-    const inputs = [ops.integers(seenShape), weights, output];
+    const inputs = [ops.integers(visibleSize(shape, frame)), weights, output];
     const seen = ops.one('Conv2DBackpropInput', attributesOf(info, frame), inputs);
-    const unseen = [NONE, [0, inHeight - height], [0, inWidth - width], NONE] as const;
-    const whole = frame.seen ? ops.pad(seen, unseen) : seen;
-    return channelsAsGiven(ops, whole, info);
+    return channelsAsGiven(ops, withUnseen(ops, seen, shape, frame), info);
   },
 );
+
+const NONE = [0, 0] as const;
 
 export const convolutionKernels: readonly Kernel[] = [
   conv2D,
@@ -122,8 +131,6 @@ export const convolutionKernels: readonly Kernel[] = [
   conv2DBackpropFilter,
   conv2DBackpropInput,
 ];
-
-const NONE = [0, 0] as const;
 
 function gradientInfo(
   inputShape: readonly number[],
@@ -155,22 +162,10 @@ function attributesOf(info: Info2D, frame: Frame, dtype: TensorInfo['dtype'] = '
   ];
 }
 
-/** TensorFlow refuses convolutions of nothing. */
-function isEmpty(...shapes: readonly (readonly number[])[]): boolean {
-  return shapes.some((shape) => shape.includes(0));
-}
-
 function channelsLast(ops: Ops, images: TensorInfo, { dataFormat }: Info2D): TensorInfo {
   return dataFormat === 'channelsLast' ? images : ops.transpose(images, TO_LAST);
 }
 
 function channelsAsGiven(ops: Ops, images: TensorInfo, { dataFormat }: Info2D): TensorInfo {
   return dataFormat === 'channelsLast' ? images : ops.transpose(images, TO_FIRST);
-}
-
-/** What the windows see of the images. */
-function visible(ops: Ops, images: TensorInfo, { seen }: Frame): TensorInfo {
-  if (!seen) return images;
-  const [batch, , , channels] = images.shape;
-  return ops.slice(images, [0, 0, 0, 0], [batch, ...seen, channels]);
 }

@@ -44,14 +44,15 @@ function addBias(ops: Ops, product: TensorInfo, bias: TensorInfo): TensorInfo {
 
 /** tfjs's default is 0.2, as TensorFlow's. Of integers it gives float32. */
 function leakyRelu(ops: Ops, x: TensorInfo, alpha = 0.2): TensorInfo {
-  const float = x.dtype === 'float32' ? x : ops.cast(x, 'float32');
-  return ops.one('LeakyRelu', [floatAttribute('alpha', alpha), typeAttribute('T', 'float32')], [float]);
+  const attributes = [floatAttribute('alpha', alpha), typeAttribute('T', 'float32')];
+  return ops.one('LeakyRelu', attributes, [ops.float(x)]);
 }
 
-/** x where it is not negative, α · x elsewhere, also where one of them is infinite. */
-function prelu(ops: Ops, x: TensorInfo, alpha: TensorInfo): TensorInfo {
+/** x where it is not negative, α · x elsewhere, also where one of them is infinite; float32. */
+function prelu(ops: Ops, input: TensorInfo, alpha: TensorInfo): TensorInfo {
+  const x = ops.float(input);
   const negative = ops.map('Less', x, ops.number(0));
-  return ops.map('SelectV2', negative, ops.map('Mul', alpha, x), x);
+  return ops.map('SelectV2', negative, ops.map('Mul', ops.float(alpha), x), x);
 }
 
 export const epilogueKernels: readonly Kernel[] = [

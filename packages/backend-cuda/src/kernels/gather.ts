@@ -4,6 +4,8 @@ import {
   type GatherV2Attrs,
   ScatterNd,
   type ScatterNdAttrs,
+  SparseSegmentMean,
+  SparseSegmentSum,
   type Tensor,
   UnsortedSegmentSum,
   type UnsortedSegmentSumAttrs,
@@ -66,4 +68,17 @@ const scatter = defineKernel<ScatterNdAttrs>(
   },
 );
 
-export const gatherKernels: readonly Kernel[] = [gather, segmentSum, scatter];
+/** Sums or means of rows that are picked by indices, by the segments that they are for: how many those are the values say. */
+const sparseSegmentKernels = [SparseSegmentSum, SparseSegmentMean].map((kernelName) =>
+  defineKernel(kernelName, ({ inputs: { data, indices, segmentIds }, ops }) => {
+    if (data.dtype !== 'float32') return undefined;
+    const attributes = [
+      typeAttribute('T', 'float32'),
+      typeAttribute('Tidx', indices.dtype),
+      typeAttribute('Tsegmentids', segmentIds.dtype),
+    ];
+    return ops.one(kernelName, attributes, [data, indices, segmentIds]);
+  }),
+);
+
+export const gatherKernels: readonly Kernel[] = [gather, segmentSum, scatter, ...sparseSegmentKernels];

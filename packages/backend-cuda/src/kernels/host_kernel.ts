@@ -1,6 +1,14 @@
 import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
-import { type KernelBackend, type KernelFunc, type TensorInfo, util } from '@tensorflow/tfjs-core';
+import {
+  getKernel,
+  type KernelBackend,
+  type KernelConfig,
+  type KernelFunc,
+  type TensorInfo,
+  util,
+} from '@tensorflow/tfjs-core';
 import type { TfBackend, Values } from '../tf_backend.js';
+import type { Kernel } from './kernel.js';
 
 type Inputs = Parameters<KernelFunc>[0]['inputs'];
 /** Some kernels take lists of tensors among their inputs. */
@@ -43,6 +51,25 @@ export function hostKernel(kernelName: string, kernelFunc: KernelFunc): KernelFu
     } finally {
       for (const { dataId } of held) host.disposeData(dataId, true);
     }
+  };
+}
+
+/** tfjs-backend-cpu's kernel of a name. */
+export function cpuKernel(kernelName: string): KernelFunc {
+  return (getKernel(kernelName, 'cpu') as KernelConfig).kernelFunc;
+}
+
+/** A kernel that leaves some of its calls to tfjs-backend-cpu's of the same name. */
+export function onHostWhere(
+  { kernelName, bind }: Kernel,
+  where: (call: Parameters<KernelFunc>[0]) => boolean,
+): Kernel {
+  return {
+    kernelName,
+    bind(theirs) {
+      const kernelFunc = bind(theirs);
+      return (call) => (where(call) ? hostKernel(kernelName, cpuKernel(kernelName)) : kernelFunc)(call);
+    },
   };
 }
 

@@ -3,6 +3,7 @@ import {
   backend_util,
   Concat,
   type ConcatAttrs,
+  Diag,
   Reshape,
   type ReshapeAttrs,
   Slice,
@@ -45,4 +46,9 @@ const concat = defineKernel<ConcatAttrs>(Concat, ({ inputs, attrs, ops }) => {
   return util.arraysEqual(shape, shapes[0]) ? ops.alias(tensors[0]) : ops.reshape(tensors[0], shape);
 });
 
-export const movementKernels: readonly Kernel[] = [reshape, slice, concat];
+/** A tensor with x on its diagonal. TensorFlow has none of bool. */
+const diag = defineKernel(Diag, ({ inputs: { x }, ops }) =>
+  x.dtype === 'bool' ? ops.cast(ops.map('Diag', ops.cast(x, 'int32')), 'bool') : undefined,
+);
+
+export const movementKernels: readonly Kernel[] = [reshape, slice, concat, diag];

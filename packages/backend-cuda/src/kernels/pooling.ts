@@ -20,7 +20,19 @@ import { type Attribute, boolAttribute, stringAttribute, typeAttribute } from '.
 import { defineKernel, type Kernel } from './kernel.js';
 import { maxPoolGradient } from './one_dnn.js';
 import type { Ops } from './ops.js';
-import { along, type Frame, frameOf2D, frameOf3D, type Info3D, isPadded } from './windows.js';
+import {
+  along,
+  type Frame,
+  framed,
+  framedSize,
+  frameOf2D,
+  frameOf3D,
+  type Info3D,
+  isEmpty,
+  isPadded,
+  isPlain,
+  unframed,
+} from './windows.js';
 
 type PoolAttrs = AvgPoolAttrs | MaxPool3DAttrs;
 
@@ -75,35 +87,10 @@ function attributesOf({ window, strides }: Pool, padding: string, dtype: TensorI
   ];
 }
 
-/** TensorFlow's pools pad by 'SAME' alone: by numbers, the images are padded first. */
-function framed(ops: Ops, x: TensorInfo, { frame }: Pool, border: number): TensorInfo {
-  const [batch, channels] = [x.shape[0], x.shape[x.shape.length - 1]];
-  const seen = frame.seen
-    ? ops.slice(
-        x,
-        x.shape.map(() => 0),
-        [batch, ...frame.seen, channels],
-      )
-    : x;
-  return ops.pad(seen, [NONE, ...frame.pads, NONE], border);
-}
-
-/** What `framed` has added is taken away from a gradient; what it has cut off has none. */
-function unframed(ops: Ops, dx: TensorInfo, shape: readonly number[], { frame }: Pool): TensorInfo {
-  const begin = [0, ...frame.pads.map(([before]) => before), 0];
-  const { seen } = frame;
-  if (!seen) return ops.slice(dx, begin, shape);
-  const [batch, channels] = [shape[0], shape[shape.length - 1]];
-  const inside = ops.slice(dx, begin, [batch, ...seen, channels]);
-  return ops.pad(inside, [NONE, ...seen.map((size, i) => [0, shape[i + 1] - size] as const), NONE]);
-}
-
 /** tfjs gives x itself where windows are of one element, whatever their strides. */
 function isItself(shape: readonly number[], { window, outShape }: Pool): boolean {
   return window.every((size) => size === 1) && util.arraysEqual(shape as number[], outShape as number[]);
 }
-
-const isPlain = ({ frame }: Pool): boolean => frame.padding !== 'EXPLICIT' && !frame.seen;
 
 function maxPoolKernel(name: typeof MaxPool | typeof MaxPool3D): Kernel {
   return defineKernel<PoolAttrs>(name, ({ inputs: { x }, attrs, ops }) => {
@@ -111,8 +98,8 @@ function maxPoolKernel(name: typeof MaxPool | typeof MaxPool3D): Kernel {
     if (x.dtype !== 'float32') return undefined;
     if (isEmpty(x.shape, pool.outShape)) return ops.fill(pool.outShape, 0);
     if (isItself(x.shape, pool)) return ops.alias(x);
-    if (isPlain(pool)) return ops.one(name, attributesOf(pool, pool.frame.padding, x.dtype), [x]);
-    const images = framed(ops, x, pool, Number.NEGATIVE_INFINITY);
+    if (isPlain(pool.frame)) return ops.one(name, attributesOf(pool, pool.frame.padding, x.dtype), [x]);
+    const images = framed(ops, x, pool.frame, Number.NEGATIVE_INFINITY);
     const largest = ops.one(name, attributesOf(pool, 'VALID', x.dtype), [images]);
     // The largest of nothing: TensorFlow says the lowest of all finite numbers.
     const nothing = perWindow(ops, x.shape, pool, (counted) =>
@@ -133,23 +120,24 @@ function maxPoolGradKernel(name: typeof MaxPoolGrad | typeof MaxPool3DGrad): Ker
       name === MaxPoolGrad && ops.hasOneDnn
         ? maxPoolGradient(ops, attributes(padding), { input: x, dy })
         : ops.one(name, attributes(padding), [x, output, dy]);
-    if (isPlain(pool)) return through(input, pool.frame.padding);
-    const images = framed(ops, input, pool, Number.NEGATIVE_INFINITY);
-    return unframed(ops, through(images, 'VALID'), input.shape, pool);
+    if (isPlain(pool.frame)) return through(input, pool.frame.padding);
+    const images = framed(ops, input, pool.frame, Number.NEGATIVE_INFINITY);
+    return unframed(ops, through(images, 'VALID'), input.shape, pool.frame);
   });
 }
 
 /** The mean of the elements under each window; what is padded doesn't count. */
 function averagePoolKernel(name: typeof AvgPool | typeof AvgPool3D): Kernel {
   return defineKernel<PoolAttrs>(name, ({ inputs, attrs, ops }) => {
-    const x = inputs.x.dtype === 'float32' ? inputs.x : ops.cast(inputs.x, 'float32');
+    const x = ops.float(inputs.x);
     const pool = poolOf(x.shape, attrs);
     if (isEmpty(x.shape, pool.outShape)) return ops.fill(pool.outShape, 0);
     if (isItself(x.shape, pool)) return ops.alias(x);
-    if (isPlain(pool)) return ops.one(name, attributesOf(pool, pool.frame.padding, 'float32'), [x]);
-    const means = ops.one(name, attributesOf(pool, 'VALID', 'float32'), [framed(ops, x, pool, 0)]);
-    // TensorFlow has counted the zeros around the image too.
-    const excess = perWindow(ops, x.shape, pool, (counted) => sizeOf(pool.window) / counted);
+    if (isPlain(pool.frame)) return ops.one(name, attributesOf(pool, pool.frame.padding, 'float32'), [x]);
+    const means = ops.one(name, attributesOf(pool, 'VALID', 'float32'), [framed(ops, x, pool.frame, 0)]);
+    // TensorFlow has counted the zeros around the image too. The mean of nothing is NaN to tfjs, and of no boxes 0.
+    const least = name === AvgPool3D ? 1 : 0;
+    const excess = perWindow(ops, x.shape, pool, (counted) => sizeOf(pool.window) / Math.max(least, counted));
     return excess ? ops.map('Mul', means, excess) : means;
   });
 }
@@ -187,13 +175,10 @@ function averagePoolGradKernel(name: typeof AvgPoolGrad | typeof AvgPool3DGrad):
     const { shape } = input;
     if (isEmpty(shape, dy.shape)) return ops.fill(shape, 0);
     const attributes = attributesOf(pool, 'VALID', 'float32');
-    const { pads, seen } = pool.frame;
-    if (!isPadded(pool.frame) && !seen) return ops.one(name, attributes, [ops.integers(shape), dy]);
-    const framedShape = shape.map((size, axis) => {
-      const [before, after] = [NONE, ...pads, NONE][axis];
-      return (seen?.[axis - 1] ?? size) + before + after;
-    });
-    return unframed(ops, ops.one(name, attributes, [ops.integers(framedShape), dy]), shape, pool);
+    if (!isPadded(pool.frame) && !pool.frame.seen)
+      return ops.one(name, attributes, [ops.integers(shape), dy]);
+    const framedShape = framedSize(shape, pool.frame);
+    return unframed(ops, ops.one(name, attributes, [ops.integers(framedShape), dy]), shape, pool.frame);
   });
 }
 
@@ -202,7 +187,7 @@ const maxPoolWithArgmax = defineKernel<MaxPoolWithArgmaxAttrs>(
   MaxPoolWithArgmax,
   ({ inputs: { x }, attrs, ops }) => {
     const pool = poolOf(x.shape, attrs as PoolAttrs);
-    if (!isPlain(pool) || isEmpty(x.shape, pool.outShape)) return undefined;
+    if (!isPlain(pool.frame) || isEmpty(x.shape, pool.outShape)) return undefined;
     const attributes = [
       ...attributesOf(pool, pool.frame.padding, x.dtype).filter(({ name }) => name !== 'data_format'),
       typeAttribute('Targmax', 'int64'),
@@ -220,9 +205,3 @@ export const poolingKernels: readonly Kernel[] = [
   ...([AvgPoolGrad, AvgPool3DGrad] as const).map(averagePoolGradKernel),
   maxPoolWithArgmax,
 ];
-
-const NONE = [0, 0] as const;
-
-function isEmpty(...shapes: readonly (readonly number[])[]): boolean {
-  return shapes.some((shape) => shape.includes(0));
-}

@@ -9,7 +9,7 @@ const mean = defineKernel<MeanAttrs>(Mean, ({ inputs: { x }, attrs: { axis, keep
   if (sizeOf(reduced) === 0) {
     return ops.fill(keepDims ? backend_util.expandShapeToKeepDim(outShape, axes) : outShape, 0);
   }
-  return ops.reduce('Mean', x.dtype === 'float32' ? x : ops.cast(x, 'float32'), axes, keepDims);
+  return ops.reduce('Mean', ops.float(x), axes, keepDims);
 });
 
 export const reductionKernels: readonly Kernel[] = [mean];

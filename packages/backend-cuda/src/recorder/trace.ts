@@ -106,6 +106,8 @@ const dependsOnValues: ReadonlySet<string> = new Set([
   'NonMaxSuppressionV3',
   'NonMaxSuppressionV4',
   'NonMaxSuppressionV5',
+  'SparseSegmentMean',
+  'SparseSegmentSum',
   'Unique',
   'UniqueV2',
   'Where',
