@@ -57,7 +57,7 @@ describe.skipIf(!ready)('a set-up that is interrupted', () => {
       running.child.kill(name);
       const ended = await running.ended;
       expect(ended.code).toBe(code);
-      expect(ended.stderr).toMatch(/\nStopping\.\nStopped: nothing was changed\.\n$/);
+      expect(ended.stderr).toMatch(/\nStopping\.\nStopped: nothing half-done was left\.\n$/);
       expect(isGroupGone(child)).toBe(true);
       expect(await readdir(cache)).toEqual(fetched ? ['setup.log', 'tensorflow'] : ['setup.log']);
     },

@@ -48,7 +48,7 @@ async function setUp(flags: SetupFlags, output: Output): Promise<SetupResult> {
     return await setupCuda({ ...flags, signal: interrupted.signal }, output.note);
   } catch (error) {
     if (!interrupted.signal.aborted || error !== interrupted.signal.reason) throw error;
-    throw new Interrupted(interrupted.exitCode(), 'Stopped: nothing was changed.');
+    throw new Interrupted(interrupted.exitCode(), 'Stopped: nothing half-done was left.');
   } finally {
     interrupted.release();
   }

@@ -32,7 +32,8 @@ export async function downloadWheels(
 ): Promise<void> {
   const first = await download(requirements, folder, pip, []);
   if (first.code === 0) return;
-  if (foundNone(first) && hasOtherPlaces(first)) {
+  // Of a folder, set-up has chosen TensorFlow's wheel itself; NVIDIA's are for any Python.
+  if (pip.wheelDir === undefined && foundNone(first) && hasOtherPlaces(first)) {
     for (const version of OTHER_PYTHONS) {
       const platforms = platformTags(pip.target).flatMap((tag) => ['--platform', tag]);
       const flags = ['--python-version', version, '--implementation', 'cp', ...platforms];
@@ -81,7 +82,7 @@ function folderEnvironment(): NodeJS.ProcessEnv {
 function pipError(ran: Ran, requirements: readonly string[], { python, target, wheelDir, work }: Pip): Error {
   if (saysDiskFull(ran.output)) return diskFull(work.cache);
   const wanted = requirements.length === 1 ? requirements[0] : `${requirements.length} packages`;
-  const place = wheelDir ?? 'its index';
+  const place = wheelDir ?? "pip's index";
   const words = lastWords(errorsOf(ran.output), work);
   const offline =
     'On a machine without internet: fetch the wheels elsewhere with `pip download`, and name their folder with --wheel-dir.';
@@ -91,8 +92,8 @@ function pipError(ran: Ran, requirements: readonly string[], { python, target, w
       code: 'BACKEND_UNAVAILABLE',
       where: wheelDir === undefined ? undefined : '--wheel-dir',
       expected: `a wheel of ${missing} for Linux ${target.architecture} in ${place}`,
-      got: `none for Python ${python.version}${wheelDir === undefined ? `, nor for ${OTHER_PYTHONS.join(', ')}` : ''}`,
-      hint: `Name a version that there is with --tensorflow.${words}`,
+      got: wheelDir === undefined ? `none for Python ${python.version}, nor for others` : 'none',
+      hint: `${wheelDir === undefined ? 'Name a version that there is with --tensorflow.' : 'Fetch it where there is internet, with `pip download`.'}${words}`,
     });
   }
   return new TenonError({
