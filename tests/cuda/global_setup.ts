@@ -30,7 +30,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
   if (there) {
     const args = ['setup', 'cuda', '--device', 'cpu', '--wheel-dir', wheels];
     const ended = await tenon(args, { env: { ...process.env, TENON_CUDA_HOME: base } });
-    if (ended.code !== 0) throw new Error(`The first set-up failed: ${ended.stderr}`);
+    if (ended.code !== 0) {
+      await rm(folder, { recursive: true });
+      throw new Error(`The first set-up failed: ${ended.stderr}`);
+    }
   }
   project.provide('cudaWheels', there ? wheels : '');
   project.provide('cudaBase', base);
