@@ -139,6 +139,8 @@ function cudaProjects(tests: string): TestProjectInlineConfiguration[] {
         globalSetup: [join(tests, 'cuda/global_setup.ts')],
         // Each has a compiler or pip at work.
         maxWorkers: 2,
+        // vitest wants projects of other numbers of workers in a group of their own: this one comes last.
+        sequence: { groupOrder: 1 },
       },
     },
   ];
