@@ -10,6 +10,7 @@ import {
 import { sum, type Tensor } from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { testedName } from '../../hosts/tested_backend.js';
 import { attentionInputs } from './inputs.js';
 import { backendPair, expectAgreement, runDefinition, runKernelForAll } from './reference.js';
 
@@ -52,8 +53,10 @@ async function expectDefinition(
     [batch, heads, keys, size],
     [batch, heads, keys, width],
   ]);
+  // The weights of TensorFlow's softmax add up to 1 but for a rounding, which stays where the reference cancels to 0.
+  const rounding = testedName === 'cuda' ? 16 : 1;
   for (const [i, array] of (await runDefinition(reference, attentionGradDefinition, call)).entries()) {
-    expectAgreement(backward[i], array, { op: 'transcendental', reduction });
+    expectAgreement(backward[i], array, { op: 'transcendental', reduction: rounding * reduction });
   }
 }
 
