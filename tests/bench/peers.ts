@@ -23,6 +23,8 @@ export const peerSources: readonly PeerSource[] = [
   { name: 'jax-js', backend: 'wasm', program: 'jax-js.ts', singleThreaded: true },
   { name: 'pytorch', backend: 'cpu', program: 'pytorch.py' },
   { name: 'keras', backend: 'tensorflow', program: 'keras.py' },
+  { name: 'tensorflow', backend: 'eager', program: 'tensorflow.py' },
+  { name: 'tenon', backend: 'tensorflow', program: 'tenon-cuda.ts' },
   { name: 'tenon', backend: 'webgpu', program: 'tenon-webgpu.ts', singleThreaded: true, gpu: true },
   { name: 'tfjs-ops', backend: 'webgpu', program: 'tfjs-ops.ts', singleThreaded: true, gpu: true },
   { name: 'tfjs-layers', backend: 'webgpu', program: 'tfjs-layers.ts', singleThreaded: true, gpu: true },

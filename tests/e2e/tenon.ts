@@ -29,13 +29,16 @@ export function start(args: readonly string[], options: SpawnOptions = {}): Runn
   return startNode([program, ...args], options);
 }
 
-/** Runs Node itself to its end. */
-export function runNode(args: readonly string[], options: SpawnOptions = {}): Promise<Ended> {
-  return startNode(args, options).ended;
+/** Runs Node itself to its end; `execPath` is another one than this. */
+export function runNode(
+  args: readonly string[],
+  { execPath, ...options }: SpawnOptions & { readonly execPath?: string } = {},
+): Promise<Ended> {
+  return startNode(args, options, execPath).ended;
 }
 
-function startNode(args: readonly string[], options: SpawnOptions): Running {
-  const child = spawn(process.execPath, args, {
+function startNode(args: readonly string[], options: SpawnOptions, node = process.execPath): Running {
+  const child = spawn(node, args, {
     ...options,
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -4,21 +4,28 @@ import { promisify } from 'node:util';
 const VERSION = '24.21.0';
 
 /** What a suite says that doesn't find it. */
-export const NODE_24 = `Node ${VERSION} (npx fetches it from the npm registry, which could not be reached)`;
+export const NODE_24 = nodeNeeded(VERSION);
 
-/**
- * The path of Node 24, whose V8 is that of current browsers; undefined where it isn't there and the registry can't be
- * reached. This process's own Node is the oldest that we support.
- */
-export async function findNode24(): Promise<string | undefined> {
+/** What a suite says that doesn't find this version of Node. */
+export function nodeNeeded(version: string): string {
+  return `Node ${version} (npx fetches it from the npm registry, which could not be reached)`;
+}
+
+/** The path of Node 24, whose V8 is that of current browsers. This process's own Node is the oldest that we support. */
+export function findNode24(): Promise<string | undefined> {
+  return findNode(VERSION);
+}
+
+/** The path of a version of Node; undefined where it isn't there and the registry can't be reached. */
+export async function findNode(wanted: string): Promise<string | undefined> {
   try {
     const { stdout } = await promisify(execFile)(
       'npx',
-      ['--yes', '--prefer-offline', `node@${VERSION}`, '--print', 'process.version + " " + process.execPath'],
+      ['--yes', '--prefer-offline', `node@${wanted}`, '--print', 'process.version + " " + process.execPath'],
       { timeout: 180_000, env: { ...process.env, npm_config_fetch_retries: '1' } },
     );
     const [version, ...path] = stdout.trim().split(' ');
-    return version === `v${VERSION}` ? path.join(' ') : undefined;
+    return version === `v${wanted}` ? path.join(' ') : undefined;
   } catch {
     return undefined;
   }

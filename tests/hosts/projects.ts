@@ -16,6 +16,8 @@ const WASM_ONLY = ['backends/wasm/**'];
 const WEBGPU_ONLY = ['backends/webgpu/**'];
 /** About TensorFlow alone: only the project `cuda` runs them. */
 const CUDA_ONLY = ['cuda/**/*.test.ts'];
+/** About what builds the binding to it: the project `cuda-setup`. */
+const CUDA_SETUP = ['cuda/setup*.test.ts'];
 /** About what pages alone have: only Chromium runs them, and the project `tests` leaves them out. */
 const PAGES_ONLY = ['browser/**/*.test.ts'];
 
@@ -50,7 +52,7 @@ class Node24Worker extends ForksPoolWorker {
  * folder.
  */
 export function hostProjects(tests: string): TestProjectInlineConfiguration[] {
-  return [...wasmProjects(tests), ...webgpuProjects(tests), cudaProject(tests)];
+  return [...wasmProjects(tests), ...webgpuProjects(tests), ...cudaProjects(tests)];
 }
 
 function wasmProjects(tests: string): TestProjectInlineConfiguration[] {
@@ -112,19 +114,34 @@ function webgpuProjects(tests: string): TestProjectInlineConfiguration[] {
   ];
 }
 
-/** On the processor; with TENON_CUDA_DEVICE=gpu on an NVIDIA GPU. */
-function cudaProject(tests: string): TestProjectInlineConfiguration {
-  return {
-    extends: true,
-    test: {
-      ...shared(tests),
-      name: 'cuda',
-      include: [...EVERYWHERE, ...CUDA_ONLY],
-      exclude: ['**/node_modules/**', ...NODE_ONLY, ...WASM_ONLY, ...WEBGPU_ONLY],
-      setupFiles: [join(tests, 'hosts/gpu_setup.ts')],
-      provide: { ...provided, backend: 'cuda', vulkan: {}, missing: '' },
+/**
+ * What TensorFlow computes: on the processor, or with TENON_CUDA_DEVICE=gpu on an NVIDIA GPU. And apart, how it is set up.
+ */
+function cudaProjects(tests: string): TestProjectInlineConfiguration[] {
+  return [
+    {
+      extends: true,
+      test: {
+        ...shared(tests),
+        name: 'cuda',
+        include: [...EVERYWHERE, ...CUDA_ONLY],
+        exclude: ['**/node_modules/**', ...NODE_ONLY, ...WASM_ONLY, ...WEBGPU_ONLY, ...CUDA_SETUP],
+        setupFiles: [join(tests, 'hosts/gpu_setup.ts')],
+        provide: { ...provided, backend: 'cuda', vulkan: {}, missing: '' },
+      },
     },
-  };
+    {
+      extends: true,
+      test: {
+        name: 'cuda-setup',
+        root: tests,
+        include: CUDA_SETUP,
+        globalSetup: [join(tests, 'cuda/global_setup.ts')],
+        // Each has a compiler or pip at work.
+        maxWorkers: 2,
+      },
+    },
+  ];
 }
 
 function shared(tests: string) {

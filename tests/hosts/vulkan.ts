@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { promisify } from 'node:util';
 
 /** What a suite says that finds no adapter. */
@@ -30,13 +31,15 @@ export interface Vulkan {
 
 /** Looks for a GPU for processes of Node, the machine's own if there is one; `folder` is one that has `webgpu`. */
 export async function findVulkan(folder: string): Promise<Vulkan> {
-  const obstacle = await obstacleWith(folder, {});
+  const { VK_DRIVER_FILES, VK_ICD_FILENAMES, XDG_RUNTIME_DIR } = process.env;
+  // Mesa's drivers, where they are installed, complain of its absence on stderr.
+  const quiet: { readonly [variable: string]: string } = XDG_RUNTIME_DIR ? {} : { XDG_RUNTIME_DIR: tmpdir() };
+  const obstacle = await obstacleWith(folder, quiet);
   // What the user chose is not to be overruled.
-  const { VK_DRIVER_FILES, VK_ICD_FILENAMES } = process.env;
   if (obstacle === '' || VK_DRIVER_FILES || VK_ICD_FILENAMES || !existsSync(SWIFTSHADER)) {
-    return { variables: {}, obstacle };
+    return { variables: quiet, obstacle };
   }
-  const variables = { VK_DRIVER_FILES: SWIFTSHADER, VK_ICD_FILENAMES: SWIFTSHADER };
+  const variables = { ...quiet, VK_DRIVER_FILES: SWIFTSHADER, VK_ICD_FILENAMES: SWIFTSHADER };
   return { variables, obstacle: await obstacleWith(folder, variables) };
 }
 

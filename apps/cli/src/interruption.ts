@@ -7,13 +7,13 @@ export interface Interruption {
   release(): void;
 }
 
-/** A command was ended by Ctrl-C before there was anything to save. */
+/** A command was ended by Ctrl-C, and has nothing to show. */
 export class Interrupted extends Error {
   override readonly name = 'Interrupted';
   readonly exitCode: number;
 
-  constructor(exitCode: number) {
-    super('Stopped before the first step: there is no run.');
+  constructor(exitCode: number, message = 'Stopped before the first step: there is no run.') {
+    super(message);
     this.exitCode = exitCode;
   }
 }

@@ -1,10 +1,11 @@
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { backendNames } from './backends.js';
 import { doctor, formatDoctor } from './commands/doctor.js';
 import { evaluate } from './commands/evaluate.js';
 import { type FilePrediction, predict, type TextPrediction } from './commands/predict.js';
 import { quickstart } from './commands/quickstart.js';
 import { serve } from './commands/serve.js';
+import { addSetup } from './commands/setup.js';
 import { printTrained, resume, train } from './commands/train.js';
 import { Interrupted } from './interruption.js';
 import { createOutput, formatResult, type Output } from './output.js';
@@ -57,7 +58,14 @@ function build(output: Output, exit: (code: number) => void): Command {
       .option('--json', 'print JSON lines for machines')
       .exitOverride();
   const withBackend = (command: Command, standard?: string): Command =>
-    command.option('--backend <name>', `what to compute on: ${backendNames.join(', ')}`, standard);
+    command
+      .option('--backend <name>', `what to compute on: ${backendNames.join(', ')}`, standard)
+      .addOption(
+        new Option('--device <device>', 'what cuda computes on (default: what it was set up for)').choices([
+          'gpu',
+          'cpu',
+        ]),
+      );
 
   withBackend(
     add('train <recipe|file>', 'train a recipe, or the experiment in a file (.ts, .js; .json: a document)'),
@@ -117,6 +125,8 @@ function build(output: Output, exit: (code: number) => void): Command {
     output.result(report, formatDoctor(report));
     exit(report.ok ? 0 : 1);
   });
+
+  addSetup(add('setup [backend]', 'make what the backend cuda needs: NVIDIA GPUs, libtensorflow'), output);
 
   withBackend(add('serve <run>', 'answer predictions over HTTP'), 'auto')
     .option('--host <address>', 'the address to listen on', '127.0.0.1')

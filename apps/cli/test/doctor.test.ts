@@ -66,11 +66,12 @@ test.each([
   expect(formatDoctor(report).includes(`node         ${version}, too old: it takes >=20.19\n`)).toBe(!ok);
 });
 
-test('what is not in this release is said, with what to use', async () => {
+test('TensorFlow that nobody has set up is said, with what to do', async () => {
+  vi.stubEnv('TENON_CUDA_HOME', join(folder, 'nothing'));
   const report = await doctor({ folder });
-  const text = formatDoctor(report);
+  vi.unstubAllEnvs();
   expect(report.backends.find(({ name }) => name === 'cuda')).toMatchObject({ available: false });
-  expect(text).toMatch(/^cuda +not in this release: .*\. Use wasm, which runs on the CPU\.$/m);
+  expect(formatDoctor(report)).toMatch(/^cuda +it has not been set up\. .*tenon setup cuda/m);
 });
 
 test('a GPU that is not there is said in one line, and wasm is enough to train', async () => {

@@ -61,6 +61,9 @@ describe('a call', () => {
     [['train', 'digits-cnn', '--epochs', 'many'], /'many' is invalid\. Expected an integer of at least 0\./],
     [['train', 'digits-cnn', '--seed', '0.5'], /'0\.5' is invalid/],
     [['train', 'digits-cnn', '--out'], /argument missing/],
+    [['setup'], /expected what to set up, which is cuda, got nothing: tenon setup cuda/],
+    [['setup', 'wasm'], /which is cuda, got 'wasm'/],
+    [['setup', 'cuda', '--device', 'tpu'], /'tpu' is invalid\. Expected gpu or cpu\./],
   ])('that is wrong ends with 2, for machines too: %j', async (args, message) => {
     const plain = await tenon(...args);
     expect(plain).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(message) });

@@ -49,8 +49,8 @@ export const PACKAGE_VERSION = '4.22.0';
  * (XDG_CACHE_HOME, ~/.cache; ~/Library/Caches on macOS). Undefined outside of Node.
  */
 export function cacheFolder(environment: NodeJS.ProcessEnv = process.env): string | undefined {
-  const path = nodeModule('node:path');
-  const os = nodeModule('node:os');
+  const path = nodeModule?.('node:path');
+  const os = nodeModule?.('node:os');
   if (!path || !os) return undefined;
   if (environment.TENON_CUDA_HOME) return path.resolve(environment.TENON_CUDA_HOME);
   const caches =

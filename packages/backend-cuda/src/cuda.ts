@@ -1,4 +1,10 @@
-import { type Backend, type BackendInfo, type Recorder, tfjsBackend } from '@tenon-ml/core';
+import {
+  type Backend,
+  type BackendInfo,
+  type BackendMemory,
+  type Recorder,
+  tfjsBackend,
+} from '@tenon-ml/core';
 import { engine, findBackend, registerBackend, removeBackend } from '@tensorflow/tfjs-core';
 import { registerKernels, unregisterKernels } from './kernels/register.js';
 import { open, type StartOptions } from './open.js';
@@ -15,6 +21,11 @@ export interface CudaOptions extends StartOptions {
 export interface CudaBackend extends Backend {
   /** Counts since it was started: a step that keeps its data on the device reads what it is asked for, and no more. */
   counters(): Readonly<Counters>;
+  /**
+   * Bytes of the tensors that it holds. TensorFlow doesn't tell what its kernels take besides, nor what it has taken from the
+   * system, so `reserved` is the peak of what was held.
+   */
+  memory(): BackendMemory;
 }
 
 /**
@@ -82,6 +93,10 @@ export function cuda(options: CudaOptions = {}): CudaBackend {
       recorder = undefined;
       removeBackend(name);
       unregisterKernels(name);
+    },
+    memory() {
+      const { inUse = 0, peak = 0 } = instance()?.runtime ?? {};
+      return { inUse, peak, reserved: peak };
     },
     counters() {
       return instance()?.runtime.counters ?? { ops: 0, uploads: 0, uploadedBytes: 0, reads: 0, readBytes: 0 };

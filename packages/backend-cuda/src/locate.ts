@@ -21,8 +21,8 @@ export interface Located {
  * where its own install script has. Throws `BACKEND_UNAVAILABLE`, saying what is missing and what to do.
  */
 export function locate(folder?: string): Located {
-  const fs = nodeModule('node:fs');
-  const path = nodeModule('node:path');
+  const fs = nodeModule?.('node:fs');
+  const path = nodeModule?.('node:path');
   if (!fs || !path) {
     throw unavailable('it runs in Node alone', 'Use webgpu or wasm here.');
   }
@@ -46,13 +46,19 @@ export function locate(folder?: string): Located {
   const installed = installedPackage();
   if (installed && fs.existsSync(path.join(installed, BINDING))) return { folder: installed };
   const has = installed ? `${PACKAGE} is installed, but its binding is not built` : 'it has not been set up';
-  throw unavailable(has, 'Run `tenon setup cuda` once, or use wasm.');
+  const driver = fs.existsSync('/proc/driver/nvidia/version');
+  throw unavailable(
+    has,
+    driver
+      ? 'Run `tenon setup cuda` once, or use wasm.'
+      : 'Use wasm; or run `tenon setup cuda` once, for TensorFlow on the CPU: there is no NVIDIA driver here.',
+  );
 }
 
 /** The folder of the package tfjs-node-gpu, if it is installed where this package finds it. */
 export function installedPackage(): string | undefined {
-  const module = nodeModule('node:module');
-  const path = nodeModule('node:path');
+  const module = nodeModule?.('node:module');
+  const path = nodeModule?.('node:path');
   if (!module || !path) return undefined;
   try {
     const manifest = module.createRequire(import.meta.url).resolve(`${PACKAGE}/package.json`);
@@ -64,7 +70,7 @@ export function installedPackage(): string | undefined {
 }
 
 function withRecord(folder: string): Located {
-  const path = nodeModule('node:path');
+  const path = nodeModule?.('node:path');
   const build = path && readJson<BuildRecord>(path.join(folder, 'build.json'));
   return build ? { folder, build } : { folder };
 }
@@ -80,7 +86,7 @@ function checked(located: Located): Located {
       'Build it here, into a folder that TENON_CUDA_HOME names: tenon setup cuda.',
     );
   }
-  if (!nodeModule('node:fs')?.existsSync(build.libraries)) {
+  if (!nodeModule?.('node:fs')?.existsSync(build.libraries)) {
     throw unavailable(
       `TensorFlow's libraries are gone from ${build.libraries}`,
       'Run `tenon setup cuda` again.',
@@ -91,7 +97,7 @@ function checked(located: Located): Located {
 
 function readJson<T>(file: string): T | undefined {
   try {
-    return JSON.parse(nodeModule('node:fs')?.readFileSync(file, 'utf8') ?? '') as T;
+    return JSON.parse(nodeModule?.('node:fs')?.readFileSync(file, 'utf8') ?? '') as T;
   } catch {
     return undefined;
   }

@@ -5,7 +5,7 @@ import { loadTfjsNode, type TfjsNode } from './tfjs_node.js';
 
 /** How TensorFlow is started. */
 export interface StartOptions {
-  /** What it computes on; 'gpu' by default. */
+  /** What it computes on; by default what it was set up for. */
   readonly device?: 'gpu' | 'cpu';
   /** The GPUs that TensorFlow sees, by their numbers; all of them by default. It computes on the first one. */
   readonly visibleDevices?: readonly number[];
@@ -14,6 +14,11 @@ export interface StartOptions {
    * when it isn't told.
    */
   readonly memoryGrowth?: boolean;
+  /**
+   * Whether products and convolutions on an NVIDIA GPU (Ampere or newer) may round their factors to 10 bits, which
+   * TensorFlow does when it isn't told (default false: float32 throughout).
+   */
+  readonly tensorFloat32?: boolean;
   /** Threads on the processor; by default as many as it has cores. */
   readonly threads?: number;
   /** A folder that `tenon setup cuda` made; by default the last one that it made. */
@@ -32,9 +37,10 @@ const STARTED = Symbol.for('@tenon-ml/backend-cuda/started');
 
 /** Starts TensorFlow, or gives the one that runs. Throws `BACKEND_UNAVAILABLE`, saying why it can't and what to do. */
 export function open(options: StartOptions): Opened {
-  const { device = 'gpu', visibleDevices, memoryGrowth = true, threads, folder } = options;
+  const { visibleDevices, memoryGrowth = true, tensorFloat32 = false, threads, folder } = options;
   const located = locate(folder);
   const { build } = located;
+  const device = options.device ?? build?.flavour ?? 'gpu';
   if (device === 'gpu' && build?.flavour === 'cpu') {
     throw unavailable(
       'TensorFlow was set up for the CPU',
@@ -44,9 +50,6 @@ export function open(options: StartOptions): Opened {
   const restore = setVariables({
     // A warning and worse; what it greets with is for those who build it.
     TF_CPP_MIN_LOG_LEVEL: process.env.TF_CPP_MIN_LOG_LEVEL ?? '2',
-    // oneDNN's kernels in TensorFlow 2.21 give wrong gradients of convolutions of one channel, and write past the end in
-    // others and in products of batches that are broadcast (Python's crashes too). Eigen's are right.
-    TF_ENABLE_ONEDNN_OPTS: '0',
     TF_FORCE_GPU_ALLOW_GROWTH: String(memoryGrowth),
     ...(device === 'cpu' ? { CUDA_VISIBLE_DEVICES: '-1' } : {}),
     ...(device === 'gpu' && visibleDevices ? { CUDA_VISIBLE_DEVICES: visibleDevices.join() } : {}),
@@ -54,6 +57,8 @@ export function open(options: StartOptions): Opened {
       ? {}
       : { TF_NUM_INTRAOP_THREADS: String(threads), TF_NUM_INTEROP_THREADS: String(threads) }),
   });
+  // Left as it is set: NVIDIA's libraries read it when they are first used.
+  if (device === 'gpu' && !tensorFloat32) process.env.NVIDIA_TF32_OVERRIDE ??= '0';
   let loaded: TfjsNode;
   try {
     loaded = loadTfjsNode(located.folder);
@@ -68,7 +73,7 @@ export function open(options: StartOptions): Opened {
     restore();
   }
   const started = loaded.binding as { [STARTED]?: string };
-  const wanted = JSON.stringify([device, visibleDevices, memoryGrowth, threads]);
+  const wanted = JSON.stringify([device, visibleDevices, memoryGrowth, tensorFloat32, threads]);
   started[STARTED] ??= wanted;
   if (started[STARTED] !== wanted) {
     throw unavailable(

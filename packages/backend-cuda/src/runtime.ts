@@ -20,7 +20,11 @@ export class Runtime {
   readonly counters: Counters = { ops: 0, uploads: 0, uploadedBytes: 0, reads: 0, readBytes: 0 };
   /** What watches the ops, if anything does. */
   trace: Trace | undefined;
+  /** Bytes of the tensors that are held, and the most that there were at once. */
+  inUse = 0;
+  peak = 0;
   readonly #binding: Binding;
+  readonly #bytes = new Map<number, number>();
 
   constructor(binding: Binding) {
     this.#binding = binding;
@@ -31,6 +35,7 @@ export class Runtime {
     const id = guarded('upload', () => this.#binding.createTensor(shape, type, values));
     this.counters.uploads++;
     this.counters.uploadedBytes += bytesOf(type, shape);
+    this.#hold(id, type, shape);
     this.trace?.created(id, shape, type, values);
     return id;
   }
@@ -43,6 +48,7 @@ export class Runtime {
   ): readonly OpOutput[] {
     const made = guarded(op, () => this.#binding.executeOp(op, attributes, inputs, outputs));
     this.counters.ops++;
+    for (const { id, dtype, shape } of made) this.#hold(id, dtype, shape);
     this.trace?.ran(op, attributes, inputs, made);
     return made;
   }
@@ -57,6 +63,15 @@ export class Runtime {
 
   free(id: number): void {
     this.#binding.deleteTensor(id);
+    this.inUse -= this.#bytes.get(id) ?? 0;
+    this.#bytes.delete(id);
+  }
+
+  #hold(id: number, type: number, shape: readonly number[]): void {
+    const bytes = bytesOf(type, shape);
+    this.#bytes.set(id, bytes);
+    this.inUse += bytes;
+    this.peak = Math.max(this.peak, this.inUse);
   }
 }
 

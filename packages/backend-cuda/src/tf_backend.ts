@@ -27,6 +27,7 @@ import {
   typeAttribute,
   typeOf,
 } from './binding.js';
+import { hasOneDnn } from './kernels/one_dnn.js';
 import { Runtime } from './runtime.js';
 
 export type Values = TypedArray | Uint8Array[];
@@ -52,6 +53,8 @@ export class TfBackend extends KernelBackend {
   readonly isUsingGpuDevice: boolean;
   /** What tfjs-node's kernels ask before they choose a format of images. */
   readonly isGPUPackage: boolean;
+  /** Whether oneDNN's own kernels can be asked for: see kernels/one_dnn.ts. */
+  readonly hasOneDnn: boolean;
   /** What tfjs-node's kernels read their constants off. */
   readonly binding = constants;
   readonly #data = new DataStorage<Data>(this, engine());
@@ -62,6 +65,7 @@ export class TfBackend extends KernelBackend {
     this.runtime = new Runtime(binding);
     this.isUsingGpuDevice = binding.isUsingGpuDevice();
     this.isGPUPackage = this.isUsingGpuDevice;
+    this.hasOneDnn = !this.isUsingGpuDevice && hasOneDnn(binding);
   }
 
   // For kernels of ours.

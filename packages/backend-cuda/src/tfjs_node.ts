@@ -16,10 +16,10 @@ export interface TfjsNode {
  * kernels import is handed to them here, so that nothing in anybody's `node_modules` is changed.
  */
 export function loadTfjsNode(folder: string): TfjsNode {
-  const fs = nodeModule('node:fs');
-  const path = nodeModule('node:path');
-  const module = nodeModule('node:module');
-  const vm = nodeModule('node:vm');
+  const fs = nodeModule?.('node:fs');
+  const path = nodeModule?.('node:path');
+  const module = nodeModule?.('node:module');
+  const vm = nodeModule?.('node:vm');
   if (!fs || !path || !module || !vm) throw new Error('This is not Node.');
 
   const kernels: tfjs.KernelConfig[] = [];

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { availableParallelism, cpus, freemem, release, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { cuda } from '@tenon-ml/backend-cuda';
 import { wasm } from '@tenon-ml/backend-wasm';
 import { webgpu } from '@tenon-ml/backend-webgpu';
 import { type Backend, type BackendInfo, compile, fromNested, read, toNested } from '@tenon-ml/core';
@@ -12,13 +13,12 @@ import { createJiti } from 'jiti';
 import { version } from '../version.js';
 import { formatFeatures, type WebAssemblyFeatures, webAssemblyFeatures } from '../webassembly.js';
 
-/** Whether a backend runs on this machine, and if not, why and what to do. */
+/** Whether a backend runs on this machine; if not, `reason` says why and what to do. */
 export interface BackendReport {
   readonly name: string;
   readonly available: boolean;
   readonly info?: BackendInfo;
   readonly reason?: string;
-  readonly hint?: string;
 }
 
 /** What this machine can run. Sizes are in bytes. */
@@ -58,18 +58,9 @@ export interface DoctorOptions {
 
 const oldestNode = [20, 19] as const;
 
-const notInThisRelease: readonly BackendReport[] = [
-  {
-    name: 'cuda',
-    available: false,
-    reason: 'not in this release: there is no engine for NVIDIA GPUs yet',
-    hint: 'Use wasm, which runs on the CPU.',
-  },
-];
-
 /** Looks at what this machine can run. Each backend is started, and computes something. */
 export async function doctor(options: DoctorOptions = {}): Promise<DoctorReport> {
-  const { folder = process.cwd(), backends = [wasm(), webgpu()] } = options;
+  const { folder = process.cwd(), backends = [wasm(), webgpu(), cuda()] } = options;
   const tried: BackendReport[] = [];
   for (const backend of backends) tried.push(await tryBackend(backend));
   const [major, minor] = process.versions.node.split('.').map(Number);
@@ -86,7 +77,7 @@ export async function doctor(options: DoctorOptions = {}): Promise<DoctorReport>
     cpu: { model: cpus()[0]?.model.trim() || 'unknown', cores: availableParallelism() },
     memory: memory(),
     webAssembly: webAssemblyFeatures(),
-    backends: [...tried, ...notInThisRelease],
+    backends: tried,
     folder: await inspectFolder(folder),
     experiments: await inspectExperiments(folder),
   };
@@ -95,8 +86,8 @@ export async function doctor(options: DoctorOptions = {}): Promise<DoctorReport>
 /** The report for people. */
 export function formatDoctor(report: DoctorReport): string {
   const { node, platform, cpu, memory, backends, folder, experiments } = report;
-  const backendLines = backends.map(({ name, available, info, reason, hint }): [string, string] => {
-    if (!available || !info) return [name, `${reason}. ${hint ?? ''}`.trimEnd()];
+  const backendLines = backends.map(({ name, available, info, reason }): [string, string] => {
+    if (!available || !info) return [name, `${reason}.`];
     const features = Object.entries(info.features).map(([feature, value]) => `${feature}: ${value}`);
     const threads = `${info.threads} thread${info.threads === 1 ? '' : 's'}`;
     return [name, ['runs', info.device, threads, ...features].join(', ')];

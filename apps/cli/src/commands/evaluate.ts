@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { TenonError } from '@tenon-ml/core';
 import { evaluateModel, type Figures, readRun, setUpRun } from '@tenon-ml/train';
-import { startBackend } from '../backends.js';
+import { type BackendFlags, startBackend } from '../backends.js';
 import { findOrigin } from '../experiments.js';
 import type { Output } from '../output.js';
 import { openRunModel } from '../run_model.js';
@@ -13,7 +13,7 @@ import { isZip, openRunStore } from '../run_store.js';
  */
 export async function evaluate(
   run: string,
-  flags: { readonly backend?: string; readonly data?: string },
+  flags: BackendFlags & { readonly data?: string },
   output: Output,
 ): Promise<{ run: string; test: Figures }> {
   const store = await openRunStore(run);
@@ -23,7 +23,7 @@ export async function evaluate(
     store,
     data: description.data,
   });
-  const { backend } = await startBackend(flags.backend ?? (isZip(run) ? 'auto' : description.backend));
+  const { backend } = await startBackend(flags, isZip(run) ? 'auto' : description.backend);
   try {
     const plan = await setUpRun(experiment, description, { note: output.note });
     if (!plan.test) {

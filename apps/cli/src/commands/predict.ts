@@ -2,7 +2,7 @@ import { TenonError } from '@tenon-ml/core';
 import { generateText, vocabularyOf } from '@tenon-ml/data';
 import { readCsvText } from '@tenon-ml/data/node';
 import { type Answer, answer } from '../answer.js';
-import { startBackend } from '../backends.js';
+import { type BackendFlags, startBackend } from '../backends.js';
 import { decodeInputFile } from '../decode_input.js';
 import { openRunModel } from '../run_model.js';
 import { openRunStore } from '../run_store.js';
@@ -17,8 +17,7 @@ export type TextPrediction = {
   readonly text: string;
 };
 
-export interface PredictFlags {
-  readonly backend: string;
+export interface PredictFlags extends BackendFlags {
   readonly prompt?: string;
   readonly length?: number;
   readonly temperature?: number;
@@ -32,8 +31,8 @@ export async function predict(
   files: readonly string[],
   flags: PredictFlags,
 ): Promise<(FilePrediction | TextPrediction)[]> {
-  const { backend: name, prompt, length = 200, temperature = 1, topK, seed = 0 } = flags;
-  const { backend } = await startBackend(name);
+  const { prompt, length = 200, temperature = 1, topK, seed = 0 } = flags;
+  const { backend } = await startBackend(flags);
   try {
     const model = await openRunModel(await openRunStore(run), backend);
     try {

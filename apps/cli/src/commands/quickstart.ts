@@ -1,7 +1,7 @@
 import { type Classification, type NdArray, reshaped, sizeOf } from '@tenon-ml/core';
 import { folderStore } from '@tenon-ml/core/node';
 import { readRun, setUpRun } from '@tenon-ml/train';
-import { startBackend } from '../backends.js';
+import { type BackendFlags, startBackend } from '../backends.js';
 import { findOrigin } from '../experiments.js';
 import type { Output } from '../output.js';
 import { openRunModel } from '../run_model.js';
@@ -12,12 +12,12 @@ import { printTrained, show, train } from './train.js';
  * exit code.
  */
 export async function quickstart(
-  flags: { readonly seed: number; readonly backend: string },
+  flags: BackendFlags & { readonly seed: number },
   output: Output,
 ): Promise<number> {
   const result = await train('digits-cnn', { ...flags, set: [] }, output);
   if (result.exitCode !== 0) return printTrained(result, output);
-  const { image, label, prediction } = await predictSample(result.run, flags.backend);
+  const { image, label, prediction } = await predictSample(result.run, flags);
   const { test } = result.report;
   const run = show(result.run);
   const percent = (value: number): string => `${(100 * value).toFixed(1)} %`;
@@ -47,14 +47,14 @@ export async function quickstart(
 
 async function predictSample(
   folder: string,
-  backendName: string,
+  flags: BackendFlags,
 ): Promise<{ image: NdArray; label: string; prediction: Classification }> {
   const store = folderStore(folder);
   const description = await readRun(store);
   const { experiment } = await findOrigin(description.origin, `${folder}/run.json`, { store });
   const { test, classNames = [] } = await setUpRun(experiment, description);
   if (!test) throw new Error('The digits recipe has test data.');
-  const { backend } = await startBackend(backendName);
+  const { backend } = await startBackend(flags);
   try {
     const model = await openRunModel(store, backend);
     for await (const { input, target } of test) {

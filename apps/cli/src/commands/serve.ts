@@ -1,12 +1,11 @@
-import { startBackend } from '../backends.js';
+import { type BackendFlags, startBackend } from '../backends.js';
 import { interruption } from '../interruption.js';
 import type { Output } from '../output.js';
 import { openRunModel } from '../run_model.js';
 import { openRunStore } from '../run_store.js';
 import { startServer } from '../server.js';
 
-export interface ServeFlags {
-  readonly backend: string;
+export interface ServeFlags extends BackendFlags {
   readonly host: string;
   readonly port: number;
 }
@@ -16,7 +15,7 @@ export interface ServeFlags {
  * and the requests under way are answered; a second one ends the process at once.
  */
 export async function serve(run: string, flags: ServeFlags, output: Output): Promise<void> {
-  const { backend } = await startBackend(flags.backend);
+  const { backend } = await startBackend(flags);
   const interrupted = interruption(() => output.note('Answering what has come in. Again to stop at once.'));
   try {
     const model = await openRunModel(await openRunStore(run), backend);

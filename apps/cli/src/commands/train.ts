@@ -10,7 +10,7 @@ import {
   resolveOptions,
   runExperiment,
 } from '@tenon-ml/train';
-import { startBackend } from '../backends.js';
+import { type BackendFlags, passedOver, startBackend } from '../backends.js';
 import {
   type FoundExperiment,
   findExperiment,
@@ -24,14 +24,13 @@ import { formatResult, type Output } from '../output.js';
 import { lockRun } from '../run_lock.js';
 import { refuseZip } from '../run_store.js';
 
-export interface TrainFlags {
+export interface TrainFlags extends BackendFlags {
   readonly out?: string;
   /** 0 by default, a document's own. */
   readonly seed?: number;
   readonly epochs?: number;
   readonly set: readonly string[];
   readonly data?: string;
-  readonly backend: string;
 }
 
 /** What a training ends with. */
@@ -56,11 +55,7 @@ export async function train(nameOrFile: string, flags: TrainFlags, output: Outpu
     });
   }
   const { seed = found.seed ?? 0, data } = flags;
-  return execute(
-    found,
-    { folder, backend: flags.backend, options, seed, data: data && resolve(data), resume: false },
-    output,
-  );
+  return execute(found, { folder, flags, options, seed, data: data && resolve(data), resume: false }, output);
 }
 
 /** What is to be trained, and the run's folder: a document looks for its data there, where no other place is given. */
@@ -80,11 +75,7 @@ async function findTraining(
 }
 
 /** `tenon resume RUN` */
-export async function resume(
-  run: string,
-  flags: { readonly backend?: string },
-  output: Output,
-): Promise<TrainResult> {
+export async function resume(run: string, flags: BackendFlags, output: Output): Promise<TrainResult> {
   refuseZip(run);
   const folder = resolve(run);
   const store = folderStore(folder);
@@ -93,12 +84,14 @@ export async function resume(
     store,
     data: description.data,
   });
-  return execute(found, { folder, backend: flags.backend ?? description.backend, resume: true }, output);
+  return execute(found, { folder, flags, standard: description.backend, resume: true }, output);
 }
 
 interface Execution {
   readonly folder: string;
-  readonly backend: string;
+  readonly flags: BackendFlags;
+  /** The backend, where the flags name none. */
+  readonly standard?: string;
   readonly resume: boolean;
   readonly options?: ExperimentOptions;
   readonly seed?: number;
@@ -119,16 +112,16 @@ async function executeLocked(
   execution: Execution,
   output: Output,
 ): Promise<TrainResult> {
-  const { folder, backend: name, ...rest } = execution;
-  const { backend, info, unavailable } = await startBackend(name);
-  for (const { error } of unavailable) output.note(error.message);
+  const { folder, flags, standard, ...rest } = execution;
+  const selected = await startBackend(flags, standard);
+  const { backend, info } = selected;
   const view = output.trainView();
   const interrupted = interruption(() =>
     view.note('Stopping after this step, and saving. Again to stop at once.'),
   );
   let report: RunReport | undefined;
   try {
-    view.note(`${experiment.name} on ${info.name}, into ${show(folder)}`);
+    view.note(`${experiment.name} on ${info.name}${passedOver(selected)}, into ${show(folder)}`);
     const store = folderStore(folder);
     // What was changed by hand while it ran, in the studio, is part of the run.
     const rate = await learningRateControl(store);

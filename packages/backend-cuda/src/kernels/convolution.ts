@@ -83,9 +83,17 @@ const conv2DBackpropFilter = defineKernel<Conv2DBackpropFilterAttrs>(
     const info = gradientInfo(x.shape, filterShape, strides, pad, dimRoundingMode, dataFormat);
     if (isEmpty(x.shape, filterShape, dy.shape)) return ops.fill(filterShape, 0);
     const frame = frameOf2D(info);
-    const images = visible(ops, channelsLast(ops, x, info), frame);
+    const { filterHeight, filterWidth, strideHeight, strideWidth } = info;
+    let images = visible(ops, channelsLast(ops, x, info), frame);
+    let attributes = attributesOf(info, frame);
+    if (filterHeight * filterWidth === 1 && strideHeight * strideWidth > 1) {
+      // oneDNN writes past the end where such filters take strides. They only see what the strides meet.
+      if (frame.padding === 'EXPLICIT') images = ops.pad(images, [NONE, ...frame.pads, NONE]);
+      images = ops.stride(images, [1, strideHeight, strideWidth, 1]);
+      attributes = attributesOf({ ...info, strideHeight: 1, strideWidth: 1 }, { ...frame, padding: 'VALID' });
+    }
     const inputs = [images, ops.integers(filterShape), channelsLast(ops, dy, info)];
-    return ops.one('Conv2DBackpropFilter', attributesOf(info, frame), inputs);
+    return ops.one('Conv2DBackpropFilter', attributes, inputs);
   },
 );
 
@@ -103,11 +111,19 @@ const conv2DBackpropInput = defineKernel<Conv2DBackpropInputAttrs>(
     // tfjs's transposed convolution may be given more of dy than the sizes say.
     if (!util.arraysEqual(output.shape, outShape)) output = ops.slice(output, [0, 0, 0, 0], outShape);
     const shape = [batchSize, inHeight, inWidth, inChannels];
-    const inputs = [ops.integers(visibleSize(shape, frame)), filter, output];
+    let weights = filter;
+    if (inChannels === 1 && outChannels === 1) {
+      // oneDNN gives wrong numbers for one channel on both sides.
+      weights = ops.pad(weights, [NONE, NONE, NONE, [0, 1]]);
+      output = ops.pad(output, [NONE, NONE, NONE, [0, 1]]);
+    }
+    const inputs = [ops.integers(visibleSize(shape, frame)), weights, output];
     const seen = ops.one('Conv2DBackpropInput', attributesOf(info, frame), inputs);
     return channelsAsGiven(ops, withUnseen(ops, seen, shape, frame), info);
   },
 );
+
+const NONE = [0, 0] as const;
 
 export const convolutionKernels: readonly Kernel[] = [
   conv2D,

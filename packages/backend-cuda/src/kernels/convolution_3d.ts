@@ -46,8 +46,18 @@ const filterGradient = defineKernel<Conv3DBackpropFilterV2Attrs>(
     const info = infoOf(x.shape, filterShape, attrs);
     const frame = frameOf3D(info);
     const [images, padding] = isPlain(frame) ? [x, frame.padding] : [framed(ops, x, frame, 0), 'VALID'];
-    const inputs = [images, ops.integers(filterShape), dy];
-    return ops.one('Conv3DBackpropFilterV2', attributesOf(info, padding), inputs);
+    const { strideDepth, strideHeight, strideWidth } = info;
+    const filterShapes = ops.integers(filterShape);
+    if (
+      filterShape[0] * filterShape[1] * filterShape[2] > 1 ||
+      strideDepth * strideHeight * strideWidth === 1
+    ) {
+      return ops.one('Conv3DBackpropFilterV2', attributesOf(info, padding), [images, filterShapes, dy]);
+    }
+    // oneDNN writes past the end where such filters take strides. They only see what the strides meet.
+    const met = ops.stride(images, [1, strideDepth, strideHeight, strideWidth, 1]);
+    const attributes = attributesOf({ ...info, strideDepth: 1, strideHeight: 1, strideWidth: 1 }, 'VALID');
+    return ops.one('Conv3DBackpropFilterV2', attributes, [met, filterShapes, dy]);
   },
 );
 
@@ -58,14 +68,23 @@ const inputGradient = defineKernel<Conv3DBackpropInputV2Attrs>(
     if (isEmpty(inputShape, filter.shape, dy.shape)) return ops.fill(inputShape, 0);
     const info = infoOf(inputShape, filter.shape, attrs);
     const frame = frameOf3D(info);
+    let weights = filter;
+    let output = dy;
+    if (info.inChannels === 1 && info.outChannels === 1) {
+      // oneDNN gives wrong numbers for one channel on both sides.
+      weights = ops.pad(weights, [NONE, NONE, NONE, NONE, [0, 1]]);
+      output = ops.pad(output, [NONE, NONE, NONE, NONE, [0, 1]]);
+    }
     const gradient = (shape: readonly number[], padding: string): TensorInfo => {
       const attributes = [...attributesOf(info, padding), typeAttribute('Tshape', 'int32')];
-      return ops.one('Conv3DBackpropInputV2', attributes, [ops.integers(shape), filter, dy]);
+      return ops.one('Conv3DBackpropInputV2', attributes, [ops.integers(shape), weights, output]);
     };
     if (isPlain(frame)) return gradient(inputShape, frame.padding);
     return unframed(ops, gradient(framedSize(inputShape, frame), 'VALID'), inputShape, frame);
   },
 );
+
+const NONE = [0, 0] as const;
 
 export const convolution3DKernels: readonly Kernel[] = [conv3D, filterGradient, inputGradient];
 

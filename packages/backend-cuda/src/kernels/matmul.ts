@@ -1,4 +1,11 @@
-import { _FusedMatMul, type _FusedMatMulAttrs, Einsum, type EinsumAttrs } from '@tensorflow/tfjs-core';
+import {
+  _FusedMatMul,
+  type _FusedMatMulAttrs,
+  BatchMatMul,
+  type BatchMatMulAttrs,
+  Einsum,
+  type EinsumAttrs,
+} from '@tensorflow/tfjs-core';
 import { finish } from './epilogue.js';
 import { defineKernel, type Kernel } from './kernel.js';
 
@@ -7,6 +14,11 @@ const fusedMatMul = defineKernel<_FusedMatMulAttrs>(_FusedMatMul, ({ inputs, att
   const { transposeA, transposeB, activation, leakyreluAlpha } = attrs;
   const product = ops.matMul(a, b, { transposeA, transposeB });
   return finish(ops, product, { bias, preluActivationWeights, activation, leakyreluAlpha });
+});
+
+const batchMatMul = defineKernel<BatchMatMulAttrs>(BatchMatMul, ({ inputs: { a, b }, attrs, ops }) => {
+  if (a.shape.includes(0) || b.shape.includes(0)) return undefined;
+  return ops.matMul(a, b, attrs);
 });
 
 /** TensorFlow takes a label that no input has for an axis of one element; tfjs for a mistake. */
@@ -19,4 +31,4 @@ const einsum = defineKernel<EinsumAttrs>(Einsum, ({ attrs: { equation } }) => {
   return undefined;
 });
 
-export const matmulKernels: readonly Kernel[] = [fusedMatMul, einsum];
+export const matmulKernels: readonly Kernel[] = [batchMatMul, fusedMatMul, einsum];

@@ -1,4 +1,4 @@
-import type { TensorInfo } from '@tensorflow/tfjs-core';
+import { backend_util, type TensorInfo } from '@tensorflow/tfjs-core';
 import { type Attribute, boolAttribute, intAttribute, type Type, typeAttribute } from '../binding.js';
 import type { TfBackend } from '../tf_backend.js';
 
@@ -12,6 +12,10 @@ export class Ops {
 
   constructor(backend: TfBackend) {
     this.#backend = backend;
+  }
+
+  get hasOneDnn(): boolean {
+    return this.#backend.hasOneDnn;
   }
 
   /** Whether ops run on a GPU. */
@@ -115,7 +119,28 @@ export class Ops {
     return this.one('ConcatV2', attributes, [...parts, this.integers([axis], [])]);
   }
 
-  /** A product of matrices, or of two batches of them. */
+  /** Every step-th element of each axis. */
+  stride(x: TensorInfo, steps: readonly number[]): TensorInfo {
+    const all = 2 ** steps.length - 1;
+    const attributes = [
+      typeAttribute('T', x.dtype),
+      typeAttribute('Index', 'int32'),
+      intAttribute('begin_mask', all),
+      intAttribute('end_mask', all),
+      ...['ellipsis_mask', 'new_axis_mask', 'shrink_axis_mask'].map((name) => intAttribute(name, 0)),
+    ];
+    const zeros = this.integers(steps.map(() => 0));
+    return this.one('StridedSlice', attributes, [x, zeros, zeros, this.integers(steps)]);
+  }
+
+  /** The same values for axes of one element, as often as `shape` says. */
+  broadcast(x: TensorInfo, shape: readonly number[]): TensorInfo {
+    if (x.shape.length === shape.length && x.shape.every((size, axis) => size === shape[axis])) return x;
+    const attributes = [typeAttribute('T', x.dtype), typeAttribute('Tidx', 'int32')];
+    return this.one('BroadcastTo', attributes, [x, this.integers(shape)]);
+  }
+
+  /** A product of matrices, or of two batches of them, which are broadcast to each other. */
   matMul(
     a: TensorInfo,
     b: TensorInfo,
@@ -126,7 +151,10 @@ export class Ops {
       boolAttribute('adj_x', transposeA),
       boolAttribute('adj_y', transposeB),
     ];
-    return this.one('BatchMatMulV2', attributes, [a, b]);
+    // Broadcast first: oneDNN writes past the end where a batch is broadcast in the product.
+    const batch = backend_util.assertAndGetBroadcastShape(a.shape.slice(0, -2), b.shape.slice(0, -2));
+    const whole = (x: TensorInfo): TensorInfo => this.broadcast(x, [...batch, ...x.shape.slice(-2)]);
+    return this.one('BatchMatMulV2', attributes, [whole(a), whole(b)]);
   }
 
   /** Zeros or another number everywhere. */

@@ -18,6 +18,7 @@ import {
 } from '@tensorflow/tfjs-core';
 import { type Attribute, boolAttribute, stringAttribute, typeAttribute } from '../binding.js';
 import { defineKernel, type Kernel } from './kernel.js';
+import { maxPoolGradient } from './one_dnn.js';
 import type { Ops } from './ops.js';
 import {
   along,
@@ -115,9 +116,13 @@ function maxPoolGradKernel(name: typeof MaxPoolGrad | typeof MaxPool3DGrad): Ker
     if (isEmpty(input.shape, dy.shape)) return ops.fill(input.shape, 0);
     const type = name === MaxPool3DGrad ? [typeAttribute('TInput', 'float32')] : [];
     const attributes = (padding: string): Attribute[] => [...attributesOf(pool, padding, 'float32'), ...type];
-    if (isPlain(pool.frame)) return ops.one(name, attributes(pool.frame.padding), [input, output, dy]);
+    const through = (x: TensorInfo, padding: string): TensorInfo =>
+      name === MaxPoolGrad && ops.hasOneDnn
+        ? maxPoolGradient(ops, attributes(padding), { input: x, dy })
+        : ops.one(name, attributes(padding), [x, output, dy]);
+    if (isPlain(pool.frame)) return through(input, pool.frame.padding);
     const images = framed(ops, input, pool.frame, Number.NEGATIVE_INFINITY);
-    return unframed(ops, ops.one(name, attributes('VALID'), [images, output, dy]), input.shape, pool.frame);
+    return unframed(ops, through(images, 'VALID'), input.shape, pool.frame);
   });
 }
 

@@ -6,18 +6,24 @@ import {
   unregisterKernel,
 } from '@tensorflow/tfjs-core';
 import { activationKernels } from './activation.js';
+import { chooseKernels } from './choose.js';
 import { convolutionKernels } from './convolution.js';
 import { convolution3DKernels } from './convolution_3d.js';
+import { crossEntropyKernels } from './cross_entropy.js';
+import { definedKernels } from './definitions.js';
 import { depthwiseKernels } from './depthwise.js';
 import { elementwiseKernels } from './elementwise.js';
 import { epilogueKernels } from './epilogue.js';
+import { finiteKernels } from './finite.js';
 import { gatherKernels } from './gather.js';
 import { hostKernel } from './host_kernel.js';
 import { imageKernels } from './image.js';
 import type { Kernel } from './kernel.js';
 import { matmulKernels } from './matmul.js';
 import { movementKernels } from './movement.js';
+import { normalizationKernels } from './normalization.js';
 import { poolingKernels } from './pooling.js';
+import { randomKernels } from './random.js';
 import { reductionKernels } from './reduction.js';
 import { samplingKernels } from './sampling.js';
 import { searchKernels } from './search.js';
@@ -25,16 +31,22 @@ import { searchKernels } from './search.js';
 /** The kernels of this package; every other one is tfjs-node's, or where that has none tfjs-backend-cpu's. */
 export const ownKernels: readonly Kernel[] = [
   ...activationKernels,
+  ...chooseKernels,
   ...convolutionKernels,
   ...convolution3DKernels,
+  ...crossEntropyKernels,
+  ...definedKernels,
   ...depthwiseKernels,
-  ...epilogueKernels,
   ...elementwiseKernels,
+  ...epilogueKernels,
+  ...finiteKernels,
   ...gatherKernels,
   ...imageKernels,
   ...matmulKernels,
   ...movementKernels,
+  ...normalizationKernels,
   ...poolingKernels,
+  ...randomKernels,
   ...reductionKernels,
   ...samplingKernels,
   ...searchKernels,

@@ -227,14 +227,22 @@ async function writeInto(handle: FileSystemFileHandle, bytes: Uint8Array, append
     if (append) await writable.seek((await handle.getFile()).size);
     // A view of shared memory, as the wasm engine has, is not taken.
     const own = bytes.buffer instanceof ArrayBuffer ? bytes : new Uint8Array(bytes);
-    // As a blob: Chromium may tell of a full storage as of a broken pipe, where it is sent the bytes themselves.
-    await writable.write(new Blob([own as Uint8Array<ArrayBuffer>]));
+    for (let start = 0; start < own.length; start += PIPE) {
+      const part = own.subarray(start, start + PIPE) as Uint8Array<ArrayBuffer>;
+      await writable.write(new Blob([part]));
+    }
     await writable.close();
   } catch (error) {
     await writable.abort().catch(() => {});
     throw error;
   }
 }
+
+/**
+ * Bytes that are written at once. Chromium sends them through a pipe, as a blob or as they are: where the storage runs full
+ * while some are still to be sent, it may tell of a broken pipe, or of a file that can't be read, in its place.
+ */
+const PIPE = 2 ** 18;
 
 interface Movable {
   move(parent: FileSystemDirectoryHandle, name: string): Promise<void>;
