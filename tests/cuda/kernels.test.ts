@@ -2,6 +2,7 @@ import { compile, type NdArray, read, withBackend } from '@tenon-ml/core';
 import {
   BitwiseAnd,
   DenseBincount,
+  Einsum,
   getKernel,
   getKernelsForBackend,
   greater,
@@ -139,6 +140,32 @@ test.each([SparseSegmentSum, SparseSegmentMean])('%s is the reference', async (k
       const data = randomArray(seed, [rows, width]);
       const inputs = { data, indices: wholeNumbers(seed + 2, [picked], rows), segmentIds };
       await expectReference({ kernel, inputs }, { op: 'sum', reduction: picked });
+    }),
+  );
+});
+
+test('Einsum is the reference, with batches that are broadcast', async () => {
+  const equations = [
+    'bij,jk->bik',
+    'bhij,bjk->bhik',
+    'ij,bhjk->bhik',
+    'bij,bkj->bik',
+    'bij,bij->ij',
+    'i,j->ij',
+    'bij->ji',
+  ];
+  const lengths = fc.record({ b: size(1, 4), h: size(1, 4), i: size(1, 9), j: size(1, 9), k: size(1, 9) });
+  await fc.assert(
+    fc.asyncProperty(fc.constantFrom(...equations), lengths, fc.nat(), async (equation, length, seed) => {
+      const [terms] = equation.split('->');
+      const operands = terms.split(',').map((labels, i) =>
+        randomArray(
+          seed + i,
+          [...labels].map((label) => length[label as keyof typeof length]),
+        ),
+      );
+      const call = { kernel: Einsum, inputs: operands as never, attrs: { equation } };
+      await expectReference(call, { op: 'product', reduction: 81 });
     }),
   );
 });

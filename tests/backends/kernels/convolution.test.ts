@@ -1,6 +1,7 @@
 import { Conv2D, Conv2DBackpropFilter, Conv2DBackpropInput, FusedConv2D } from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { test } from 'vitest';
+import { testedName } from '../../hosts/tested_backend.js';
 import {
   attributes,
   type Convolution,
@@ -151,7 +152,9 @@ test.each([
         attrs: { ...attributes(convolution), inputShape: convolution.x },
       };
       const [height, width, , outputs] = convolution.filter;
-      const options = { op: 'product', reduction: Math.max(1, height * width * outputs) } as const;
+      // oneDNN, TensorFlow's on processors, multiplies the kernel by zeros where no window is.
+      const moreNaN = testedName === 'cuda' && special;
+      const options = { op: 'product', reduction: Math.max(1, height * width * outputs), moreNaN } as const;
       expectAgreement(await runKernel(ours, call), await runKernel(reference, call), options);
     }),
   );

@@ -1,5 +1,10 @@
 import {
   BitwiseAnd,
+  Cast,
+  type CastAttrs,
+  ClipByValue,
+  type ClipByValueAttrs,
+  Exp,
   Greater,
   GreaterEqual,
   Less,
@@ -38,6 +43,22 @@ const round = defineKernel(Round, ({ inputs: { x }, ops }) =>
   x.dtype === 'int32' ? ops.alias(x) : undefined,
 );
 
+/** The same values in another type; in their own, they are shared. */
+const cast = defineKernel<CastAttrs>(Cast, ({ inputs: { x }, attrs: { dtype }, ops }) =>
+  x.dtype === dtype ? ops.alias(x) : undefined,
+);
+
+/** tfjs-node's disposes of integers that it is given. */
+const exp = defineKernel(Exp, ({ inputs: { x }, ops }) => ops.map('Exp', ops.float(x)));
+
+const clip = defineKernel<ClipByValueAttrs>(
+  ClipByValue,
+  ({ inputs: { x }, attrs: { clipValueMin, clipValueMax }, ops }) => {
+    if (x.dtype !== 'float32') return undefined;
+    return ops.map('ClipByValue', x, ops.number(clipValueMin), ops.number(clipValueMax));
+  },
+);
+
 const bitwiseAnd = defineKernel(BitwiseAnd, ({ inputs: { a, b }, ops }) => ops.map('BitwiseAnd', a, b));
 
 /** TensorFlow orders no strings: these are compared on the host. */
@@ -48,4 +69,13 @@ const comparisons = [Greater, GreaterEqual, Less, LessEqual].map((kernelName) =>
   ),
 );
 
-export const elementwiseKernels: readonly Kernel[] = [sign, step, round, bitwiseAnd, ...comparisons];
+export const elementwiseKernels: readonly Kernel[] = [
+  sign,
+  step,
+  round,
+  cast,
+  exp,
+  clip,
+  bitwiseAnd,
+  ...comparisons,
+];

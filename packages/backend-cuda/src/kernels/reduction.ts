@@ -1,5 +1,14 @@
 import { sizeOf } from '@tenon-ml/core';
-import { backend_util, Mean, type MeanAttrs, util } from '@tensorflow/tfjs-core';
+import {
+  ArgMax,
+  type ArgMaxAttrs,
+  ArgMin,
+  backend_util,
+  Mean,
+  type MeanAttrs,
+  util,
+} from '@tensorflow/tfjs-core';
+import { typeAttribute } from '../binding.js';
 import { defineKernel, type Kernel } from './kernel.js';
 
 /** The mean over axes, in float32; of nothing it is 0, as tfjs has it. */
@@ -12,4 +21,18 @@ const mean = defineKernel<MeanAttrs>(Mean, ({ inputs: { x }, attrs: { axis, keep
   return ops.reduce('Mean', ops.float(x), axes, keepDims);
 });
 
-export const reductionKernels: readonly Kernel[] = [mean];
+/** Where the largest or the least is along an axis: the first of several. tfjs-node's takes no bools. */
+const extremeKernels = [ArgMax, ArgMin].map((kernelName) =>
+  defineKernel<ArgMaxAttrs>(kernelName, ({ inputs: { x }, attrs: { axis }, ops }) => {
+    const numbers = x.dtype === 'bool' ? ops.cast(x, 'int32') : x;
+    const attributes = [
+      typeAttribute('T', numbers.dtype),
+      typeAttribute('Tidx', 'int32'),
+      typeAttribute('output_type', 'int32'),
+    ];
+    const [$axis] = util.parseAxisParam(axis, x.shape);
+    return ops.one(kernelName, attributes, [numbers, ops.integers([$axis], [])]);
+  }),
+);
+
+export const reductionKernels: readonly Kernel[] = [mean, ...extremeKernels];
