@@ -4,7 +4,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, symlink, writeFile } from 'no
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { requires } from '@tenon-ml/testkit';
-import { expect, inject } from 'vitest';
+import { expect, inject, test } from 'vitest';
 import { type Ended, filesIn, lastJson, type Running, start } from '../e2e/tenon.js';
 
 /** Whether the tests can run at all. */
@@ -12,6 +12,12 @@ export const ready = requires(
   inject('cudaWheels'),
   'a wheel of tensorflow-cpu 2.21, which pip does not find here (pip download tensorflow-cpu)',
 );
+/**
+ * For tests of half a minute and more, whose like others hold too: they are there with TENON_SLOW=1 alone, so that the
+ * others fit into CI.
+ */
+export const slow = (process.env.TENON_SLOW ? test : () => {}) as typeof test;
+
 export const wheels = inject('cudaWheels');
 export const base = inject('cudaBase');
 

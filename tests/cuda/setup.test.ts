@@ -16,6 +16,7 @@ import {
   makeWheel,
   ready,
   setup,
+  slow,
   smallFiles,
   wheelInfo,
 } from './caches.js';
@@ -84,21 +85,25 @@ describe.skipIf(!ready)('setting up', () => {
     120_000,
   );
 
-  test('from a wheel for another Python, which pip finds', async () => {
-    const folder = await makeFolder('python');
-    const own = await promisify(execFile)('python3', ['-c', 'import sys; print(sys.version_info[1])']);
-    const tag = own.stdout.trim() === '12' ? 'cp313' : 'cp312';
-    const platform = `manylinux_2_27_${process.arch === 'x64' ? 'x86_64' : 'aarch64'}`;
-    await makeWheel(
-      folder,
-      `tensorflow_cpu-2.21.0-${tag}-${tag}-${platform}.whl`,
-      smallFiles('tensorflow-cpu'),
-    );
-    const env = { PIP_CONFIG_FILE: '/dev/null', PIP_NO_INDEX: '1', PIP_FIND_LINKS: folder };
-    const ended = await setup(await makeCache('other-python'), [], env).ended;
-    // It got as far as to the libraries, which are none.
-    expectError(ended, 'BACKEND_UNAVAILABLE', /cp31\d-manylinux.*whl: its libraries can't be loaded/);
-  }, 60_000);
+  slow(
+    'from a wheel for another Python, which pip finds',
+    async () => {
+      const folder = await makeFolder('python');
+      const own = await promisify(execFile)('python3', ['-c', 'import sys; print(sys.version_info[1])']);
+      const tag = own.stdout.trim() === '12' ? 'cp313' : 'cp312';
+      const platform = `manylinux_2_27_${process.arch === 'x64' ? 'x86_64' : 'aarch64'}`;
+      await makeWheel(
+        folder,
+        `tensorflow_cpu-2.21.0-${tag}-${tag}-${platform}.whl`,
+        smallFiles('tensorflow-cpu'),
+      );
+      const env = { PIP_CONFIG_FILE: '/dev/null', PIP_NO_INDEX: '1', PIP_FIND_LINKS: folder };
+      const ended = await setup(await makeCache('other-python'), [], env).ended;
+      // It got as far as to the libraries, which are none.
+      expectError(ended, 'BACKEND_UNAVAILABLE', /cp31\d-manylinux.*whl: its libraries can't be loaded/);
+    },
+    60_000,
+  );
 });
 
 describe.skipIf(!ready)('a build that is there', () => {
@@ -196,68 +201,76 @@ describe.skipIf(!ready || process.arch !== 'x64')('for GPUs', () => {
     expect(await readdir(cache)).toEqual(['setup.log']);
   }, 60_000);
 
-  test("NVIDIA's libraries lie beside TensorFlow's; where it sees no GPU, the build is kept, and that is said", async () => {
-    const folder = await makeFolder('gpu');
-    const names = (await filesIn(libraries)).map((name) => join('tensorflow', name));
-    await makeWheel(folder, file, {
-      ...Object.fromEntries(names.map((name) => [name, { path: join(libraries, '..', name) }])),
-      ...wheelInfo('tensorflow', '2.21.0', requirements),
-    });
-    await makeNccl(folder);
-    await makeWheel(folder, 'nvidia_cublas_cu12-12.9.1.4-py3-none-manylinux_2_27_x86_64.whl', {
-      'nvidia/cublas/lib/libcublas.so.12': 'a library',
-      'nvidia/cublas/include/cublas.h': 'a header',
-      ...wheelInfo('nvidia-cublas-cu12', '12.9.1.4'),
-    });
-    const cache = await makeCache('gpu');
-    const { result, stderr } = await expectSetUp(cache, ['--device', 'gpu', '--wheel-dir', folder]);
-    expect(stderr).toContain("fetching 2 packages of NVIDIA's libraries");
-    expect(result).toMatchObject({ gpu: false, build: { flavour: 'gpu', tensorflow: '2.21.0' } });
-    const { libraries: at } = result.build as { libraries: string };
-    expect(await filesIn(join(at, '../nvidia'))).toEqual([
-      'cublas/lib/libcublas.so.12',
-      'nccl/lib/libnccl.so.2',
-    ]);
-  }, 120_000);
+  slow(
+    "NVIDIA's libraries lie beside TensorFlow's; where it sees no GPU, the build is kept, and that is said",
+    async () => {
+      const folder = await makeFolder('gpu');
+      const names = (await filesIn(libraries)).map((name) => join('tensorflow', name));
+      await makeWheel(folder, file, {
+        ...Object.fromEntries(names.map((name) => [name, { path: join(libraries, '..', name) }])),
+        ...wheelInfo('tensorflow', '2.21.0', requirements),
+      });
+      await makeNccl(folder);
+      await makeWheel(folder, 'nvidia_cublas_cu12-12.9.1.4-py3-none-manylinux_2_27_x86_64.whl', {
+        'nvidia/cublas/lib/libcublas.so.12': 'a library',
+        'nvidia/cublas/include/cublas.h': 'a header',
+        ...wheelInfo('nvidia-cublas-cu12', '12.9.1.4'),
+      });
+      const cache = await makeCache('gpu');
+      const { result, stderr } = await expectSetUp(cache, ['--device', 'gpu', '--wheel-dir', folder]);
+      expect(stderr).toContain("fetching 2 packages of NVIDIA's libraries");
+      expect(result).toMatchObject({ gpu: false, build: { flavour: 'gpu', tensorflow: '2.21.0' } });
+      const { libraries: at } = result.build as { libraries: string };
+      expect(await filesIn(join(at, '../nvidia'))).toEqual([
+        'cublas/lib/libcublas.so.12',
+        'nccl/lib/libnccl.so.2',
+      ]);
+    },
+    120_000,
+  );
 });
 
 /** A project of a user, with packages as npm lays them. */
 describe.skipIf(!ready)("a user's node_modules", () => {
-  test('is read, never written, and may be installed anew: the build stays', async () => {
-    const project = await makeFolder('project');
-    const modules = join(project, 'node_modules');
-    const npm = ['pack', '@tensorflow/tfjs-node-gpu@4.22.0', '--ignore-scripts', '--prefer-offline'];
-    const install = async (): Promise<void> => {
-      for (const name of ['backend-cuda', 'core']) {
-        const to = join(modules, '@tenon-ml', name);
-        for (const part of ['package.json', 'dist']) {
-          await cp(join(root, 'packages', name, part), join(to, part), { recursive: true });
+  slow(
+    'is read, never written, and may be installed anew: the build stays',
+    async () => {
+      const project = await makeFolder('project');
+      const modules = join(project, 'node_modules');
+      const npm = ['pack', '@tensorflow/tfjs-node-gpu@4.22.0', '--ignore-scripts', '--prefer-offline'];
+      const install = async (): Promise<void> => {
+        for (const name of ['backend-cuda', 'core']) {
+          const to = join(modules, '@tenon-ml', name);
+          for (const part of ['package.json', 'dist']) {
+            await cp(join(root, 'packages', name, part), join(to, part), { recursive: true });
+          }
         }
-      }
-      const headers = join(root, 'packages/backend-cuda/node_modules/node-api-headers');
-      await cp(headers, join(modules, 'node-api-headers'), { recursive: true, dereference: true });
-      const peer = join(modules, '@tensorflow/tfjs-node-gpu');
-      await mkdir(peer, { recursive: true });
-      const { stdout } = await promisify(execFile)('npm', npm, { cwd: project });
-      const file = join(project, stdout.trim().split('\n').at(-1) ?? '');
-      await promisify(execFile)('tar', ['-xzf', file, '-C', peer, '--strip-components=1']);
-    };
-    await install();
-    const before = await times(modules);
-    const cache = await makeCache('project', 'fetched');
-    await writeFile(
-      join(project, 'set_up.mjs'),
-      `import { setupCuda } from '@tenon-ml/backend-cuda/node';
+        const headers = join(root, 'packages/backend-cuda/node_modules/node-api-headers');
+        await cp(headers, join(modules, 'node-api-headers'), { recursive: true, dereference: true });
+        const peer = join(modules, '@tensorflow/tfjs-node-gpu');
+        await mkdir(peer, { recursive: true });
+        const { stdout } = await promisify(execFile)('npm', npm, { cwd: project });
+        const file = join(project, stdout.trim().split('\n').at(-1) ?? '');
+        await promisify(execFile)('tar', ['-xzf', file, '-C', peer, '--strip-components=1']);
+      };
+      await install();
+      const before = await times(modules);
+      const cache = await makeCache('project', 'fetched');
+      await writeFile(
+        join(project, 'set_up.mjs'),
+        `import { setupCuda } from '@tenon-ml/backend-cuda/node';
        const { folder } = await setupCuda({ device: 'cpu', cache: ${JSON.stringify(cache)} }, console.error);
        console.log(JSON.stringify({ folder }));`,
-    );
-    const ended = await runNode([join(project, 'set_up.mjs')], { cwd: project });
-    expect(ended.code, ended.stderr).toBe(0);
-    // The copy that is installed is used.
-    expect(ended.stderr).not.toContain('npm');
-    expect(await times(modules)).toEqual(before);
-    await rm(modules, { recursive: true });
-    await install();
-    expect(await loaded(process.execPath, String(lastJson(ended).folder))).toMatch(/^2\.21\./);
-  }, 90_000);
+      );
+      const ended = await runNode([join(project, 'set_up.mjs')], { cwd: project });
+      expect(ended.code, ended.stderr).toBe(0);
+      // The copy that is installed is used.
+      expect(ended.stderr).not.toContain('npm');
+      expect(await times(modules)).toEqual(before);
+      await rm(modules, { recursive: true });
+      await install();
+      expect(await loaded(process.execPath, String(lastJson(ended).folder))).toMatch(/^2\.21\./);
+    },
+    90_000,
+  );
 });

@@ -14,6 +14,7 @@ import {
   makeFolder,
   ready,
   setup,
+  slow,
   wheels,
 } from './caches.js';
 
@@ -89,29 +90,33 @@ describe.skipIf(!ready)('the disk', () => {
     }
   });
 
-  test('that becomes full on the way: nothing is left, and with more space the next try works', async (context) => {
-    const at = await makeFolder('filled');
-    if (!requires(isRoot && mountSmall(at, '1300m'), 'to mount a tmpfs, as root')) return context.skip();
-    try {
-      const cache = join(at, 'cache');
-      const running = setup(cache, ['--wheel-dir', wheels]);
-      // Once its space is checked, something else takes it.
-      await expect
-        .poll(() => readdir(cache).catch(() => []), { interval: 10, timeout: 30_000 })
-        .not.toEqual([]);
-      execFileSync('fallocate', ['-l', '800M', join(at, 'ballast')]);
-      expectError(
-        await running.ended,
-        'STORAGE_FULL',
-        /^Error: .*: the disk is full\. Free some space and try again: nothing half-done was left\./m,
-      );
-      expect((await readdir(cache)).filter((name) => name !== 'setup.log')).toEqual([]);
-      await rm(join(at, 'ballast'));
-      await expectSetUp(cache, ['--wheel-dir', wheels]);
-    } finally {
-      execFileSync('umount', [at]);
-    }
-  }, 90_000);
+  slow(
+    'that becomes full on the way: nothing is left, and with more space the next try works',
+    async (context) => {
+      const at = await makeFolder('filled');
+      if (!requires(isRoot && mountSmall(at, '1300m'), 'to mount a tmpfs, as root')) return context.skip();
+      try {
+        const cache = join(at, 'cache');
+        const running = setup(cache, ['--wheel-dir', wheels]);
+        // Once its space is checked, something else takes it.
+        await expect
+          .poll(() => readdir(cache).catch(() => []), { interval: 10, timeout: 30_000 })
+          .not.toEqual([]);
+        execFileSync('fallocate', ['-l', '800M', join(at, 'ballast')]);
+        expectError(
+          await running.ended,
+          'STORAGE_FULL',
+          /^Error: .*: the disk is full\. Free some space and try again: nothing half-done was left\./m,
+        );
+        expect((await readdir(cache)).filter((name) => name !== 'setup.log')).toEqual([]);
+        await rm(join(at, 'ballast'));
+        await expectSetUp(cache, ['--wheel-dir', wheels]);
+      } finally {
+        execFileSync('umount', [at]);
+      }
+    },
+    90_000,
+  );
 
   test('without permission, as a user who has none', async (context) => {
     if (!requires(isRoot, 'root, to become another user')) return context.skip();

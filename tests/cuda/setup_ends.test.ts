@@ -12,6 +12,7 @@ import {
   makeCache,
   ready,
   setup,
+  slow,
   wheels,
 } from './caches.js';
 
@@ -77,16 +78,22 @@ describe.skipIf(!ready)('a set-up that is interrupted', () => {
 });
 
 describe.skipIf(!ready)('two set-ups at once', () => {
-  test('both work, and leave one build', async () => {
-    const cache = await makeCache('two');
-    const args = ['--wheel-dir', wheels];
-    const both = await Promise.all([setup(cache, args).ended, setup(cache, args).ended]);
-    for (const ended of both) expect(ended.code, ended.stderr).toBe(0);
-    await expectInOrder(cache);
-    const [folder] = await readdir(join(cache, 'builds'));
-    expect(both.map((ended) => lastJson(ended).folder)).toEqual(Array(2).fill(join(cache, 'builds', folder)));
-    expect((await expectSetUp(cache)).result).toMatchObject({ cached: true });
-  }, 120_000);
+  slow(
+    'both work, and leave one build',
+    async () => {
+      const cache = await makeCache('two');
+      const args = ['--wheel-dir', wheels];
+      const both = await Promise.all([setup(cache, args).ended, setup(cache, args).ended]);
+      for (const ended of both) expect(ended.code, ended.stderr).toBe(0);
+      await expectInOrder(cache);
+      const [folder] = await readdir(join(cache, 'builds'));
+      expect(both.map((ended) => lastJson(ended).folder)).toEqual(
+        Array(2).fill(join(cache, 'builds', folder)),
+      );
+      expect((await expectSetUp(cache)).result).toMatchObject({ cached: true });
+    },
+    120_000,
+  );
 
   test('one at work is not undone', async () => {
     const cache = await makeCache('undone', 'fetched');

@@ -53,10 +53,15 @@ async function expectDefinition(
     [batch, heads, keys, size],
     [batch, heads, keys, width],
   ]);
-  // The weights of TensorFlow's softmax add up to 1 but for a rounding, which stays where the reference cancels to 0.
-  const rounding = testedName === 'cuda' ? 16 : 1;
   for (const [i, array] of (await runDefinition(reference, attentionGradDefinition, call)).entries()) {
-    expectAgreement(backward[i], array, { op: 'transcendental', reduction: rounding * reduction });
+    if (testedName === 'cuda' && array.data.every((value) => Number(value) === 0)) {
+      // Of one key the weight is 1, and everything cancels. TensorFlow's softmax is off by a rounding, which stays.
+      expect(Math.max(...Array.from(backward[i].data, (value) => Math.abs(Number(value))))).toBeLessThan(
+        1e-5,
+      );
+    } else {
+      expectAgreement(backward[i], array, { op: 'transcendental', reduction });
+    }
   }
 }
 
