@@ -19,7 +19,7 @@ export interface TestedOptions {
 }
 
 /** The name of the tested backend, for the few tests that have to say where it differs from the others, and why. */
-export const testedName: 'wasm' | 'webgpu' | 'cuda' = inject('backend');
+export const testedName: 'wasm' | 'webgpu' | 'cuda' = inject('backend') ?? 'wasm';
 
 /**
  * What the tested backend computes on. A GPU may be off by what the table of tolerances says; so may TensorFlow on a
