@@ -3,8 +3,8 @@
  * into node_modules/.cache/tenon-cuda (a gigabyte; quick once it is there), then runs vitest's projects `cuda-setup`, the
  * set-up itself, and `cuda`, what computes on it.
  *
- * Where pip doesn't find TensorFlow's wheel, or there is no compiler, it says so and ends with 0. Where both are there and
- * CI or TENON_REQUIRE_ALL is set, no test may be skipped.
+ * Where pip doesn't find TensorFlow's wheel, or there is no compiler, it says so and ends with 0. Where both are there, no
+ * test may be skipped.
  */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,10 +13,13 @@ import { build } from './build.mjs';
 import { root, run, toolEnvironment } from './run.mjs';
 import { setup } from './setup.mjs';
 
-const WHEEL = 'tensorflow-cpu~=2.21.0';
-const cache = join(root, 'node_modules/.cache/tenon-cuda');
+/** On an NVIDIA GPU with TENON_CUDA_DEVICE=gpu. */
+const device = process.env.TENON_CUDA_DEVICE === 'gpu' ? 'gpu' : 'cpu';
+const WHEEL = `${device === 'gpu' ? 'tensorflow' : 'tensorflow-cpu'}~=2.21.0`;
+const cache = join(root, 'node_modules/.cache', device === 'gpu' ? 'tenon-cuda-gpu' : 'tenon-cuda');
 const env = { ...toolEnvironment(), TENON_CUDA_HOME: cache, TF_CPP_MIN_LOG_LEVEL: '2' };
-if (env.CI && env.CI !== 'false') env.TENON_REQUIRE_ALL = '1';
+// Nothing is skipped where everything is there.
+env.TENON_REQUIRE_ALL = '1';
 
 process.exitCode = await main();
 
@@ -28,7 +31,7 @@ async function main() {
   }
   const built = (await setup()) || (await build({ filters: ['@tenon-ml/cli...'], types: false }));
   if (built !== 0) return built;
-  const tenon = [join(root, 'apps/cli/dist/main.js'), 'setup', 'cuda', '--device', 'cpu'];
+  const tenon = [join(root, 'apps/cli/dist/main.js'), 'setup', 'cuda', '--device', device];
   const { code } = await run(process.execPath, tenon, { env });
   if (code !== 0) return code;
   return (await run('vitest', ['run', '--project=cuda*', ...process.argv.slice(2)], { env })).code;

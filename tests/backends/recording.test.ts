@@ -82,6 +82,18 @@ describe('a recorded step', () => {
     release(a);
   });
 
+  test.each(['float32', 'int32', 'int16', 'int8', 'uint16', 'uint8', 'bool'] as const)(
+    'takes arrays of %s, as eager calls do',
+    async (dtype) => {
+      const f = compile((a: tf.Tensor) => tf.mul(tf.cast(a, 'float32'), 2), { backend: recording });
+      for (let i = 0; i < 4; i++) {
+        const given = fromNested([1, i % 2, 0], dtype);
+        expect([...(await read(f(given))).data]).toEqual([2, 2 * (i % 2), 0]);
+      }
+      expect(f.explain().mode).toBe('replayed');
+    },
+  );
+
   test('keeps its constants', async () => {
     const f = compile(
       (a: tf.Tensor) => ({ shifted: tf.add(a, tf.mul(tf.range(0, 3), 2)), table: tf.range(0, 3) }),

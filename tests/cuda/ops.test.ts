@@ -42,12 +42,13 @@ test.each([
   expect(counters().ops - before).toBe(1);
 });
 
-test('the gradient of max pooling is one op, or two of oneDNN', async () => {
+test('the gradient of max pooling is two ops of oneDNN, where that is', async () => {
   const inputs = { dy: pooled, input: x, output: pooled };
   const { counters } = ours as CudaBackend;
   const before = counters().ops;
   await runKernelForAll(ours, { kernel: MaxPoolGrad, inputs, attrs: pooling });
-  expect(counters().ops - before).toBeLessThanOrEqual(2);
+  const byOneDnn = process.arch === 'x64' && process.env.TENON_CUDA_DEVICE !== 'gpu';
+  expect(counters().ops - before).toBe(byOneDnn ? 2 : 1);
 });
 
 test('a fused convolution is one op for each of its parts', async () => {

@@ -1,3 +1,7 @@
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import { cuda } from '@tenon-ml/backend-cuda';
 import {
   compile,
@@ -15,6 +19,7 @@ import { softmaxCrossEntropy } from '@tenon-ml/losses';
 import { adam } from '@tenon-ml/optimizers';
 import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, test } from 'vitest';
+import { open } from '../../packages/backend-cuda/src/open.js';
 import { type Carry, compileTrainStep } from '../../packages/train/src/step.js';
 import { startTraining } from '../bench/run_workload.js';
 import { soak } from '../bench/soak_workload.js';
@@ -107,20 +112,93 @@ describe('what is held', () => {
       halted: upload(scalar(0), replaying),
     };
     const control = { scalars: scalars({ ...optimizer.scalars(0) }), key: key.toNdArray() };
-    let after20 = 0;
-    for (let i = 0; i < 60; i++) {
-      const result = step(carry, network.data(key, 1 + (i % 20)), control);
-      carry = result.carry;
-      await read(result.seen);
-      if (i === 39) after20 = replaying.memory().inUse;
-    }
-    expect(step.explain().recordings.length).toBeLessThanOrEqual(16);
-    expect(replaying.memory().inUse).toBeLessThanOrEqual(after20);
+    /** Three steps of each size: the second one makes a recording, and that used longest ago goes. */
+    const take = async (sizes: readonly number[]): Promise<number> => {
+      for (const size of sizes) {
+        for (let i = 0; i < 3; i++) {
+          const result = step(carry, network.data(key, size), control);
+          carry = result.carry;
+          await read(result.seen);
+        }
+      }
+      return replaying.memory().inUse;
+    };
+    const sizes = Array.from({ length: 18 }, (_, i) => 1 + i);
+    const first = await take(sizes);
+    expect(await take(sizes)).toBe(first);
+    expect(step.explain().recordings).toHaveLength(16);
     release(carry as never);
   });
 });
 
+describe('a replay that throws', () => {
+  test('leaves nothing behind, and the next one works', async () => {
+    const rows = compile(
+      (table: tf.Tensor, ids: tf.Tensor) => {
+        const doubled = tf.add(table, table);
+        return { rows: tf.gather(doubled, ids as tf.Tensor1D), table: tf.add(doubled, 1) };
+      },
+      { backend: replaying },
+    );
+    const table = upload(fromNested([[1], [2]]), replaying);
+    const call = async (id: number) => {
+      const result = rows(table, fromNested([id], 'int32'));
+      return (await read(result)).rows.data[0];
+    };
+    for (let i = 0; i < 3; i++) expect(await call(1)).toBe(4);
+    expect(rows.explain().mode).toBe('replayed');
+    const before = [tensorCount(), replaying.memory().inUse];
+    for (let i = 0; i < 3; i++) await expect(call(7)).rejects.toThrow(/7 is not in \[0, 2\)/);
+    expect([tensorCount(), replaying.memory().inUse]).toEqual(before);
+    expect(await call(0)).toBe(2);
+    release(table);
+  });
+});
+
+describe('a backend that is disposed of', () => {
+  test('leaves nothing in TensorFlow: neither tensors nor what plans keep', async (context) => {
+    if (missing) return context.skip();
+    const { binding } = open({ device });
+    const before = binding.getNumOfTensors();
+    const backend = cuda({ device });
+    await backend.init();
+    const shift = compile((x: tf.Tensor) => tf.add(x, tf.range(0, 3)), { backend });
+    for (let i = 0; i < 4; i++) shift(fromNested([1, 2, 3]));
+    expect(binding.getNumOfTensors()).toBeGreaterThan(before);
+    await backend.dispose();
+    expect(binding.getNumOfTensors()).toBe(before);
+  });
+});
+
 describe('what TensorFlow refuses', () => {
+  test.each([
+    ['device', { device: 'tpu' }],
+    ['threads', { threads: 0 }],
+    ['threads', { threads: 1.5 }],
+    ['visibleDevices', { visibleDevices: [] }],
+    ['visibleDevices', { visibleDevices: [-1] }],
+  ] as const)('the option %s of %j', async (option, options) => {
+    await expect(cuda(options as object).init()).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      where: `cuda, ${option}`,
+    });
+  });
+
+  test('to run in a worker, whose environment it doesn’t see', async (context) => {
+    if (missing) return context.skip();
+    const built = join(import.meta.dirname, '../../packages/backend-cuda/dist/index.js');
+    const worker = new Worker(
+      `import(${JSON.stringify(pathToFileURL(built).href)})
+        .then(({ cuda }) => cuda({ device: 'cpu' }).init())
+        .then(() => 'started', ({ code, message }) => code + ': ' + message)
+        .then((said) => require('node:worker_threads').parentPort.postMessage(said));`,
+      { eval: true, execArgv: [] },
+    );
+    const [said] = await once(worker, 'message');
+    await worker.terminate();
+    expect(said).toMatch(/^BACKEND_UNAVAILABLE: cuda: it runs on the main thread/);
+  });
+
   test('another cuda() with other options in one process', async (context) => {
     if (missing) return context.skip();
     await expect(cuda({ device, threads: 7 }).init()).rejects.toMatchObject({

@@ -126,7 +126,7 @@ function build(output: Output, exit: (code: number) => void): Command {
     exit(report.ok ? 0 : 1);
   });
 
-  addSetup(add('setup [backend]', 'make what the backend cuda needs: NVIDIA GPUs, libtensorflow'), output);
+  addSetup(add('setup [backend]', 'build the binding to TensorFlow that the backend cuda needs'), output);
 
   withBackend(add('serve <run>', 'answer predictions over HTTP'), 'auto')
     .option('--host <address>', 'the address to listen on', '127.0.0.1')

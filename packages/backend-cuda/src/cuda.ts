@@ -54,6 +54,7 @@ export function cuda(options: CudaOptions = {}): CudaBackend {
       registerBackend(name, () => new TfBackend(opened.binding), 0);
       await tfjsBackend(name).init();
     } catch (error) {
+      if (engine().backendNames().includes(name)) removeBackend(name);
       unregisterKernels(name);
       throw error;
     }

@@ -27,15 +27,17 @@ export function locate(folder?: string): Located {
     throw unavailable('it runs in Node alone', 'Use webgpu or wasm here.');
   }
   if (folder !== undefined) {
-    if (fs.existsSync(path.join(folder, BINDING))) return withRecord(folder);
+    // Absolute, as what is loaded from it has to be.
+    const at = path.resolve(folder);
+    if (fs.existsSync(path.join(at, BINDING))) return withRecord(at);
     throw unavailable(
-      `there is no ${BINDING} in ${folder}`,
+      `there is no ${BINDING} in ${at}`,
       'Give a folder that `tenon setup cuda` made, or none.',
     );
   }
   const cache = cacheFolder();
-  const current = cache && readJson<CurrentRecord>(path.join(cache, 'current.json'));
-  if (cache && current) {
+  const current = cache ? readJson<Partial<CurrentRecord>>(path.join(cache, 'current.json')) : undefined;
+  if (cache && current?.format === 1 && typeof current.build === 'string') {
     const built = path.join(cache, 'builds', current.build);
     if (fs.existsSync(path.join(built, BINDING))) return checked(withRecord(built));
     throw unavailable(
@@ -46,13 +48,22 @@ export function locate(folder?: string): Located {
   const installed = installedPackage();
   if (installed && fs.existsSync(path.join(installed, BINDING))) return { folder: installed };
   const has = installed ? `${PACKAGE} is installed, but its binding is not built` : 'it has not been set up';
-  const driver = fs.existsSync('/proc/driver/nvidia/version');
   throw unavailable(
     has,
-    driver
-      ? 'Run `tenon setup cuda` once, or use wasm.'
-      : 'Use wasm; or run `tenon setup cuda` once, for TensorFlow on the CPU: there is no NVIDIA driver here.',
+    adviceFor(
+      process.platform,
+      DRIVERS.some((file) => fs.existsSync(file)),
+    ),
   );
+}
+
+/** What shows that there is an NVIDIA driver: on Linux, and in WSL2. */
+const DRIVERS = ['/proc/driver/nvidia/version', '/usr/lib/wsl/lib/libcuda.so.1'];
+
+function adviceFor(platform: string, hasDriver: boolean): string {
+  if (platform !== 'linux') return 'Use wasm or webgpu: cuda runs on Linux (on Windows, in WSL2).';
+  if (hasDriver) return 'Run `tenon setup cuda` once, or use wasm.';
+  return 'Use wasm; or run `tenon setup cuda` once, for TensorFlow on the CPU: there is no NVIDIA driver here.';
 }
 
 /** The folder of the package tfjs-node-gpu, if it is installed where this package finds it. */

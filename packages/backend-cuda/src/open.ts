@@ -1,5 +1,5 @@
-import type { BackendInfo } from '@tenon-ml/core';
-import { availableThreads } from './host.js';
+import { type BackendInfo, TenonError } from '@tenon-ml/core';
+import { availableThreads, nodeModule } from './host.js';
 import { locate, unavailable } from './locate.js';
 import { loadTfjsNode, type TfjsNode } from './tfjs_node.js';
 
@@ -30,21 +30,42 @@ export interface Opened extends TfjsNode {
   readonly info: BackendInfo;
 }
 
-/**
- * What TensorFlow was started with, on the native module, of which a process has one: it can't be ended, nor started again.
- */
+/** The one TensorFlow of a process, which can't be ended, nor started again: what it was started with. */
+interface Started {
+  readonly folder: string;
+  readonly options: string;
+}
+
+/** Where that stands: on the global object, since there may be several copies of this package. */
 const STARTED = Symbol.for('@tenon-ml/backend-cuda/started');
 
 /** Starts TensorFlow, or gives the one that runs. Throws `BACKEND_UNAVAILABLE`, saying why it can't and what to do. */
 export function open(options: StartOptions): Opened {
-  const { visibleDevices, memoryGrowth = true, tensorFloat32 = false, threads, folder } = options;
-  const located = locate(folder);
-  const { build } = located;
+  checkOptions(options);
+  const { visibleDevices, memoryGrowth = true, tensorFloat32 = false, threads } = options;
+  if (nodeModule?.('node:worker_threads').isMainThread === false) {
+    throw unavailable(
+      'it runs on the main thread of a process alone: a worker has an environment of its own, which TensorFlow does not see',
+      'Use a process of its own (child_process.fork), or wasm here.',
+    );
+  }
+  const located = locate(options.folder);
+  const { build, folder } = located;
   const device = options.device ?? build?.flavour ?? 'gpu';
   if (device === 'gpu' && build?.flavour === 'cpu') {
     throw unavailable(
       'TensorFlow was set up for the CPU',
-      'Run `tenon setup cuda --device gpu` on a machine with an NVIDIA GPU, or choose the device cpu.',
+      'Run `tenon setup cuda --device gpu` on a machine with an NVIDIA GPU, or choose the device cpu (--device cpu).',
+    );
+  }
+  const optionsOf = (on: typeof device): string =>
+    JSON.stringify([on, visibleDevices, memoryGrowth, tensorFloat32, threads]);
+  const host = globalThis as { [STARTED]?: Started };
+  const started = host[STARTED];
+  if (started && (started.folder !== folder || started.options !== optionsOf(device))) {
+    throw unavailable(
+      'TensorFlow runs in this process already, with other options',
+      'Use the same options for every cuda(), or another process.',
     );
   }
   const restore = setVariables({
@@ -61,30 +82,24 @@ export function open(options: StartOptions): Opened {
   if (device === 'gpu' && !tensorFloat32) process.env.NVIDIA_TF32_OVERRIDE ??= '0';
   let loaded: TfjsNode;
   try {
-    loaded = loadTfjsNode(located.folder);
+    loaded = loadTfjsNode(folder);
   } catch (error) {
     const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
     throw unavailable(
-      `the binding in ${located.folder} could not be loaded (${reason})`,
+      `the binding in ${folder} could not be loaded (${reason})`,
       'Build it again: tenon setup cuda --force.',
       error,
     );
   } finally {
     restore();
   }
-  const started = loaded.binding as { [STARTED]?: string };
-  const wanted = JSON.stringify([device, visibleDevices, memoryGrowth, tensorFloat32, threads]);
-  started[STARTED] ??= wanted;
-  if (started[STARTED] !== wanted) {
-    throw unavailable(
-      'TensorFlow runs in this process already, with other options',
-      'Use the same options for every cuda(), or another process.',
-    );
-  }
-  if (device === 'gpu' && !loaded.binding.isUsingGpuDevice()) {
+  const onGpu = loaded.binding.isUsingGpuDevice();
+  // Where there is no GPU it runs on the processor, and serves whoever asks for that.
+  host[STARTED] ??= { folder, options: optionsOf(onGpu ? 'gpu' : 'cpu') };
+  if (device === 'gpu' && !onGpu) {
     throw unavailable(
       'TensorFlow runs, but it finds no GPU',
-      'Look at what nvidia-smi says of the driver, or choose the device cpu.',
+      'Look at what nvidia-smi says of the driver, or choose the device cpu (--device cpu).',
     );
   }
   const info: BackendInfo = Object.freeze({
@@ -97,6 +112,24 @@ export function open(options: StartOptions): Opened {
     features: Object.freeze({ kernels: 'tensorflow', tensorflow: loaded.binding.TF_Version }),
   });
   return { ...loaded, info };
+}
+
+function checkOptions({ device, threads, visibleDevices }: StartOptions): void {
+  const refuse = (option: string, expected: string, got: unknown): never => {
+    throw new TenonError({
+      code: 'INVALID_ARGUMENT',
+      where: `cuda, ${option}`,
+      expected,
+      got: JSON.stringify(got) ?? String(got),
+    });
+  };
+  const isCount = (value: number, least: number): boolean => Number.isSafeInteger(value) && value >= least;
+  if (device !== undefined && device !== 'gpu' && device !== 'cpu')
+    refuse('device', "'gpu' or 'cpu'", device);
+  if (threads !== undefined && !isCount(threads, 1)) refuse('threads', 'an integer of at least 1', threads);
+  if (visibleDevices && !(visibleDevices.length > 0 && visibleDevices.every((n) => isCount(n, 0)))) {
+    refuse('visibleDevices', 'the numbers of GPUs, one at least', visibleDevices);
+  }
 }
 
 /** Sets variables that TensorFlow reads while it starts; what is returned puts them back. */

@@ -61,14 +61,31 @@ export class Runtime {
     return values;
   }
 
+  /** Does nothing for what is gone: a plan may outlive the backend. */
   free(id: number): void {
-    this.#binding.deleteTensor(id);
-    this.inUse -= this.#bytes.get(id) ?? 0;
+    const bytes = this.#bytes.get(id);
+    if (bytes === undefined) return;
     this.#bytes.delete(id);
+    this.inUse -= bytes;
+    this.#binding.deleteTensor(id);
+  }
+
+  /** Frees everything: the binding outlives the backend. */
+  dispose(): void {
+    for (const id of [...this.#bytes.keys()]) this.free(id);
   }
 
   #hold(id: number, type: number, shape: readonly number[]): void {
     const bytes = bytesOf(type, shape);
+    // The binding counts tensors in 32 bits, and gives an old one's number again when it has gone round.
+    if (this.#bytes.has(id)) {
+      throw new TenonError({
+        code: 'BACKEND_FAILED',
+        where: 'cuda',
+        message: 'the binding has used up its numbers for tensors',
+        hint: 'Go on from the last checkpoint, in a new process.',
+      });
+    }
     this.#bytes.set(id, bytes);
     this.inUse += bytes;
     this.peak = Math.max(this.peak, this.inUse);

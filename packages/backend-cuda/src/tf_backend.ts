@@ -37,7 +37,7 @@ export interface Data {
   readonly shape: readonly number[];
   /** One of `Type`. */
   readonly type: number;
-  /** The binding's number; −1 while the values are on the host alone. */
+  /** The binding's number, once `values` is null. */
   id: number;
   /** Values that nothing has used yet: many, such as a kernel's axes, are used once or never. */
   values: Values | null;
@@ -222,6 +222,8 @@ export class TfBackend extends KernelBackend {
   override dispose(): void {
     forgetTensors(this, this.#live);
     for (const dataId of this.#live) this.#forget(dataId, this.#data.get(dataId));
+    // What plans have kept.
+    this.runtime.dispose();
   }
 
   #register(dataId: DataId, data: Data): void {
@@ -229,8 +231,8 @@ export class TfBackend extends KernelBackend {
     this.#live.add(dataId);
   }
 
-  #forget(dataId: DataId, { id }: Data): void {
-    if (id >= 0) this.runtime.free(id);
+  #forget(dataId: DataId, { id, values }: Data): void {
+    if (values === null) this.runtime.free(id);
     this.#data.delete(dataId);
     this.#live.delete(dataId);
   }

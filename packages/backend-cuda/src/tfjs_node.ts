@@ -26,7 +26,8 @@ export function loadTfjsNode(folder: string): TfjsNode {
   const given: { readonly [name: string]: unknown } = {
     '@tensorflow/tfjs': { ...tfjs, registerKernel: (kernel: tfjs.KernelConfig) => kernels.push(kernel) },
     '@tensorflow/tfjs-core': tfjs,
-    util: { isNullOrUndefined: (value: unknown) => value == null, isArray: Array.isArray },
+    // Node 23 has taken it out.
+    util: { isNullOrUndefined: (value: unknown) => value == null },
   };
   const loaded = new Map<string, { exports: unknown }>();
   const dist = path.join(folder, 'dist');

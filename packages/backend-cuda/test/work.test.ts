@@ -1,11 +1,13 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { hostname, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { tail, toolRunner } from '../src/node/tool.js';
 import { openWork, removeStale, settle } from '../src/node/work.js';
+
+const isWhole = (folder: string): boolean => existsSync(join(folder, 'whole.json'));
 
 let cache: string;
 beforeEach(async () => {
@@ -57,12 +59,23 @@ describe('a work folder', () => {
     expect(readdirSync(cache)).toEqual([]);
   });
 
+  test('of another machine that shares the home is left alone, for a day', async () => {
+    const work = openWork(cache);
+    const owner = join(work.folder, 'owner');
+    await writeFile(owner, '1 another start elsewhere');
+    expect(await removeStale(cache)).toEqual([process.pid]);
+    const longAgo = new Date(Date.now() - 25 * 3600 * 1000);
+    await utimes(work.folder, longAgo, longAgo);
+    expect(await removeStale(cache)).toEqual([]);
+    expect(readdirSync(cache)).toEqual([]);
+  });
+
   test('is removed with what its process left running', async () => {
     const work = openWork(cache);
     const child = spawn('sleep', ['100'], { detached: true });
     const ended = new Promise((resolve) => child.once('close', (_, signal) => resolve(signal)));
     work.child(child.pid);
-    await writeFile(join(work.folder, 'owner'), '1 another start');
+    await writeFile(join(work.folder, 'owner'), `1 another start ${hostname()}`);
     await removeStale(cache);
     expect(await ended).toBe('SIGKILL');
     expect(readdirSync(cache)).toEqual([]);
@@ -80,8 +93,8 @@ describe('a folder that is whole', () => {
     const [first, second, place] = [join(work.folder, '1'), join(work.folder, '2'), join(cache, 'a/place')];
     await made(first, 'first');
     await made(second, 'second');
-    await settle(first, place, 'whole.json', work);
-    await settle(second, place, 'whole.json', work);
+    await settle(first, place, isWhole, work);
+    await settle(second, place, isWhole, work);
     expect(await readFile(join(place, 'whole.json'), 'utf8')).toBe('first');
   });
 
@@ -90,7 +103,7 @@ describe('a folder that is whole', () => {
     const [whole, place] = [join(work.folder, '1'), join(cache, 'place')];
     await mkdir(join(place, 'half'), { recursive: true });
     await made(whole, 'whole');
-    await settle(whole, place, 'whole.json', work);
+    await settle(whole, place, isWhole, work);
     expect(readdirSync(place)).toEqual(['whole.json']);
   });
 });

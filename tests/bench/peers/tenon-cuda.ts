@@ -5,19 +5,18 @@ import { findWorkload } from '../workloads/index.js';
 import { type Started, serve, type Unit, Unsupported } from './serve.js';
 
 const threads = Number(process.argv[2]);
-const device = process.argv[3] === 'cuda' ? 'gpu' : 'cpu';
 
 await serve(async () => {
-  const backend = cuda({ device, threads });
+  const backend = cuda({ device: 'cpu', threads });
   const info = await backend.init();
   await backend.dispose();
-  return { version: `source (${info.device})`, backend: process.argv[3], threads, start };
+  return { version: `source (${info.device})`, backend: 'tensorflow', threads, start };
 });
 
 async function start(unit: Unit): Promise<Started> {
   const workload = findWorkload(unit.workload);
   if (!workload) throw new Unsupported(`no workload ${unit.workload}`);
-  const backend = cuda({ device, threads, record: unit.case !== 'eager' });
+  const backend = cuda({ device: 'cpu', threads, record: unit.case !== 'eager' });
   await backend.init();
   const running = startWorkload(workload, unit, backend);
   return {

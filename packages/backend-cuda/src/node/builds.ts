@@ -49,10 +49,16 @@ export interface FoundBuild {
 export function buildsIn(cache: string): FoundBuild[] {
   return namesIn(join(cache, 'builds')).flatMap((name) => {
     const folder = join(cache, 'builds', name);
-    const record = readJson(join(folder, BUILD_RECORD));
-    if (record?.format !== 1 || !existsSync(join(folder, BINDING))) return [];
-    return [{ folder, name, record: record as unknown as BuildRecord }];
+    const record = recordIn(folder);
+    return record ? [{ folder, name, record }] : [];
   });
+}
+
+/** What a build was made of; undefined where it isn't whole. */
+function recordIn(folder: string): BuildRecord | undefined {
+  const record = readJson(join(folder, BUILD_RECORD));
+  if (record?.format !== 1 || !existsSync(join(folder, BINDING))) return undefined;
+  return record as unknown as BuildRecord;
 }
 
 /** The latest build of a key. */
@@ -67,7 +73,8 @@ function ofKey(cache: string, key: string): FoundBuild[] {
     .sort((a, b) => numberOf(a.name) - numberOf(b.name));
 }
 
-function keyOf(name: string): string {
+/** The key in a build's name. */
+export function keyOf(name: string): string {
   return name.replace(/~\d+$/, '');
 }
 
@@ -87,8 +94,10 @@ export async function settleBuild(
 ): Promise<string> {
   const last = findBuild(work.cache, key);
   if (last && !before.includes(last.name)) return last.name;
-  const name = last === undefined ? key : `${key}~${numberOf(last.name) + 1}`;
-  await settle(folder, join(work.cache, 'builds', name), BUILD_RECORD, work);
+  // A folder that is no whole build, since somebody has removed a part of it, has its name still.
+  const taken = namesIn(join(work.cache, 'builds')).filter((name) => keyOf(name) === key);
+  const name = taken.length === 0 ? key : `${key}~${Math.max(...taken.map(numberOf)) + 1}`;
+  await settle(folder, join(work.cache, 'builds', name), (at) => recordIn(at) !== undefined, work);
   return name;
 }
 

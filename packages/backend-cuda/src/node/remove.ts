@@ -3,10 +3,9 @@ import { readdir, rm, rmdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { TenonError } from '@tenon-ml/core/errors';
 import { cacheFolder } from '../cache.js';
-import { buildsIn } from './builds.js';
 import { storageError } from './machine.js';
-import { fetchedIn, sizeOf } from './tensorflow.js';
-import { discard, openWork, removeStale } from './work.js';
+import { sizeOf } from './tensorflow.js';
+import { discard, namesIn, openWork, removeStale } from './work.js';
 
 /** What was removed. */
 export interface RemovedCuda {
@@ -39,10 +38,14 @@ export async function removeCuda(options: { readonly cache?: string } = {}): Pro
     try {
       // First, so that nothing points at what goes.
       for (const file of ['current.json', 'setup.log']) await rm(join(folder, file), { force: true });
-      for (const whole of [...buildsIn(folder).map((build) => build.folder), ...fetchedIn(folder)]) {
-        await discard(whole, work);
+      for (const kind of ['builds', 'tensorflow']) {
+        const within = join(folder, kind);
+        // By their names: of some a part may be gone.
+        for (const name of namesIn(within).filter((found) => /^(cpu|gpu)-/.test(found))) {
+          await discard(join(within, name), work);
+        }
+        await removeEmpty(within);
       }
-      for (const name of ['builds', 'tensorflow']) await removeEmpty(join(folder, name));
     } finally {
       await work.close();
     }

@@ -9,6 +9,7 @@ import {
   buildsIn,
   type FoundBuild,
   findBuild,
+  keyOf as keyOfName,
   removeSuperseded,
   settleBuild,
   useBuild,
@@ -170,12 +171,14 @@ async function makeBuild(
 
 /** The build that is there for what is wanted; whether it still works, nobody knows. */
 function buildOf(plan: Plan): FoundBuild | undefined {
-  const { cache, cached, given, flavour } = plan;
+  const { cache, cached, given } = plan;
   if (cached) return findBuild(cache, keyOf(plan, cached));
   // Which version the given libraries are is known once they are loaded.
-  return buildsIn(cache)
-    .filter(({ record }) => record.flavour === flavour && record.libraries === given?.libraries)
-    .at(-1);
+  const ofGiven = buildsIn(cache).find(({ name, record: { tensorflow, libraries } }) => {
+    const wanted = { ...(given as NonNullable<typeof given>), version: tensorflow };
+    return libraries === given?.libraries && keyOfName(name) === keyOf(plan, wanted);
+  });
+  return ofGiven && findBuild(cache, keyOfName(ofGiven.name));
 }
 
 /** That build, if it works. */

@@ -48,7 +48,7 @@ export function cachedTensorFlow(
 ): TensorFlow | undefined {
   const folder = join(cache, 'tensorflow');
   const versions = namesIn(folder)
-    .filter((name) => name.startsWith(`${flavour}-`) && readJson(join(folder, name, RECORD)))
+    .filter((name) => name.startsWith(`${flavour}-`) && isWhole(join(folder, name)))
     .map((name) => name.slice(flavour.length + 1))
     .filter((version) => wanted.accepts(version))
     .sort(compareVersions);
@@ -56,12 +56,13 @@ export function cachedTensorFlow(
   return version === undefined ? undefined : ofCache(cache, flavour, version);
 }
 
-/** The folders of what was fetched, whole ones alone. */
-export function fetchedIn(cache: string): string[] {
-  const folder = join(cache, 'tensorflow');
-  return namesIn(folder)
-    .map((name) => join(folder, name))
-    .filter((path) => readJson(join(path, RECORD)));
+/** Whether nobody has removed a part of what was fetched. */
+function isWhole(folder: string): boolean {
+  const parts = [...OF_WHEELS, join('include', HEADER)];
+  return (
+    readJson(join(folder, RECORD)) !== undefined &&
+    parts.every((part) => existsSync(join(folder, 'tensorflow', part)))
+  );
 }
 
 function ofCache(cache: string, flavour: Flavour, version: string): TensorFlow {
@@ -148,7 +149,7 @@ export async function fetchTensorFlow(
   const library = join(folder, 'tensorflow');
   await probe({ libraries: library, names: OF_WHEELS, where: wheel }, compiler, work, run);
   writeFileSync(join(folder, RECORD), `${JSON.stringify({ format: 1, flavour, project, version })}\n`);
-  await settle(folder, join(work.cache, 'tensorflow', `${flavour}-${version}`), RECORD, work);
+  await settle(folder, join(work.cache, 'tensorflow', `${flavour}-${version}`), isWhole, work);
   return ofCache(work.cache, flavour, version);
 }
 

@@ -35,7 +35,13 @@ console.log(JSON.stringify({ version: tf.TF_Version, gpu: tf.isUsingGpuDevice(),
 /** Throws `BACKEND_UNAVAILABLE` where the build can't be loaded, or is of another TensorFlow, or computes wrongly. */
 export async function tryBinding(build: string, version: string, work: Work, run: RunTool): Promise<Tried> {
   const ran = await run([process.execPath, '-e', SCRIPT, join(build, BINDING)], {
-    env: { NODE_OPTIONS: '', TF_CPP_MIN_LOG_LEVEL: '0', TF_CPP_MAX_VLOG_LEVEL: '0' },
+    // What trains on the same GPU needs its memory.
+    env: {
+      NODE_OPTIONS: '',
+      TF_FORCE_GPU_ALLOW_GROWTH: 'true',
+      TF_CPP_MIN_LOG_LEVEL: '0',
+      TF_CPP_MAX_VLOG_LEVEL: '0',
+    },
   });
   const answer = parseAnswer(ran);
   if (answer && JSON.stringify(answer.values) === '[7,10,15,22]') {

@@ -4,15 +4,16 @@
  */
 import {
   appendFileSync,
-  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   readlinkSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { mkdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 
 /** A set-up's work folder, which is in the cache and so on the same disk. */
@@ -76,7 +77,7 @@ export async function removeStale(cache: string): Promise<number[]> {
     const folder = join(cache, name);
     const owner = readText(join(folder, 'owner'));
     // Without an owner it is a moment old, or never became older.
-    if (owner ? isRunning(pid, owner) : isAlive(pid)) {
+    if (owner ? isRunning(pid, owner, folder) : isAlive(pid)) {
       working.push(pid);
       continue;
     }
@@ -88,9 +89,14 @@ export async function removeStale(cache: string): Promise<number[]> {
 
 /**
  * Renames a folder that is whole to its place. Where another set-up was quicker, its folder stays, and this one is left
- * for the work folder's removal; what is there and isn't whole, as `marker` isn't in it, makes room.
+ * for the work folder's removal; what is there and isn't whole makes room.
  */
-export async function settle(from: string, to: string, marker: string, work: Work): Promise<void> {
+export async function settle(
+  from: string,
+  to: string,
+  isWhole: (folder: string) => boolean,
+  work: Work,
+): Promise<void> {
   await mkdir(dirname(to), { recursive: true });
   for (let attempt = 0; attempt < 2; attempt++) {
     try {
@@ -98,7 +104,7 @@ export async function settle(from: string, to: string, marker: string, work: Wor
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;
-      if (existsSync(join(to, marker))) return;
+      if (isWhole(to)) return;
       await discard(to, work);
     }
   }
@@ -158,15 +164,28 @@ function machineIdentity(): string {
   ignoringErrors(() => {
     space = readlinkSync('/proc/self/ns/pid');
   });
-  return `${boot} ${space}`;
+  return `${boot} ${space} ${hostname()}`;
 }
 
 /** Whether a work folder's process runs; one in another container on this machine counts as running. */
-function isRunning(pid: number, owner: string): boolean {
-  const [, boot, space] = owner.split(' ');
-  const [ownBoot, ownSpace] = machineIdentity().split(' ');
+function isRunning(pid: number, owner: string, folder: string): boolean {
+  const [, boot, space, host] = owner.split(' ');
+  const [ownBoot, ownSpace, ownHost] = machineIdentity().split(' ');
+  // Another machine that shares this home: nobody can ask it, and no set-up takes a day.
+  if (host !== ownHost) return Date.now() - changed(folder) < DAY;
   if (boot !== ownBoot) return false;
   return space === ownSpace ? identity(pid) === owner : true;
+}
+
+const DAY = 24 * 3600 * 1000;
+
+/** When something in a folder was last made, in milliseconds. */
+function changed(folder: string): number {
+  try {
+    return statSync(folder).mtimeMs;
+  } catch {
+    return 0;
+  }
 }
 
 /** Ends the process group that a process which is gone has left behind. */

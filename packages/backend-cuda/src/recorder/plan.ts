@@ -12,9 +12,6 @@ export interface PlanInput {
   readonly fromHost: boolean;
 }
 
-/** No tensor of the binding's. */
-const NONE = -1;
-
 /**
  * A recorded call: the ops that it made TensorFlow run, without those whose results nothing uses. What hangs on constants
  * alone is computed once, and kept.
@@ -30,8 +27,8 @@ export class TfPlan implements Plan {
   readonly #tensors: readonly { readonly input: number; readonly buffer: number }[];
   /** Arguments that are uploaded, as far as they are used. */
   readonly #uploads: readonly { readonly input: number; readonly buffer: number }[];
-  /** The binding's number of each buffer that there is at the moment. */
-  readonly #ids: Int32Array;
+  /** The binding's number of each buffer that there is at the moment; any integer is one. */
+  readonly #ids: (number | undefined)[];
 
   constructor(backend: TfBackend, trace: Trace, inputs: readonly PlanInput[], outputs: readonly number[]) {
     this.#backend = backend;
@@ -47,7 +44,7 @@ export class TfPlan implements Plan {
     const { uploads, once, kept, each } = this.#schedule;
     const used = new Set([...outputs, ...each.flatMap((step) => step.inputs)]);
     this.#uploads = given.filter(({ fromHost, buffer }) => fromHost && used.has(buffer));
-    this.#ids = new Int32Array(trace.buffers.length).fill(NONE);
+    this.#ids = trace.buffers.map(() => undefined);
     try {
       for (const number of uploads) {
         const { values, shape, type } = trace.buffers[number];
@@ -71,9 +68,7 @@ export class TfPlan implements Plan {
       }
       for (const { input, buffer } of this.#uploads) {
         const { shape, type } = this.#buffers[buffer];
-        // A copy: TensorFlow may keep the array, and an output may share its memory.
-        const values = (inputs[input] as NdArray<'float32'>).data.slice();
-        ids[buffer] = this.#backend.runtime.create(shape, type, values);
+        ids[buffer] = this.#backend.runtime.create(shape, type, copyOf(type, inputs[input] as NdArray));
       }
       for (const step of this.#schedule.each) {
         this.#run(step);
@@ -82,7 +77,7 @@ export class TfPlan implements Plan {
       return this.#collect(inputs);
     } finally {
       // The arguments are others'; whatever else is left is a replay's that threw.
-      for (const { buffer } of this.#tensors) ids[buffer] = NONE;
+      for (const { buffer } of this.#tensors) ids[buffer] = undefined;
       this.#freeAllBut(this.#schedule.kept);
     }
   }
@@ -93,7 +88,7 @@ export class TfPlan implements Plan {
 
   #run({ op, attributes, inputs, outputs }: Command): void {
     const ids = this.#ids;
-    const read = inputs.map((number) => ids[number]);
+    const read = inputs.map((number) => ids[number] as number);
     const made = this.#backend.runtime.run(op, attributes, read, outputs.length);
     for (let i = 0; i < outputs.length; i++) ids[outputs[i]] = made[i].id;
   }
@@ -102,36 +97,44 @@ export class TfPlan implements Plan {
   #collect(inputs: readonly (Tensor | NdArray)[]): Tensor[] {
     const owners = new Map<number, object>();
     for (const { input, buffer } of this.#tensors) owners.set(buffer, (inputs[input] as Tensor).dataId);
-    return this.#outputs.map((number) => {
-      const { shape, type } = this.#buffers[number];
-      let dataId = owners.get(number);
-      if (dataId) {
-        this.#backend.incRef(dataId);
-      } else {
-        dataId = this.#backend.adopt(this.#release(number)).dataId;
-        owners.set(number, dataId);
+    const outputs: Tensor[] = [];
+    try {
+      for (const number of this.#outputs) {
+        const { shape, type } = this.#buffers[number];
+        let dataId = owners.get(number);
+        if (dataId) {
+          this.#backend.incRef(dataId);
+        } else {
+          dataId = this.#backend.adopt(this.#release(number)).dataId;
+          owners.set(number, dataId);
+        }
+        const info: TensorInfo = { dataId, shape: [...shape], dtype: dtypeOf(type) ?? 'int32' };
+        outputs.push(engine().makeTensorFromTensorInfo(info, this.#backend));
       }
-      const info: TensorInfo = { dataId, shape: [...shape], dtype: dtypeOf(type) ?? 'int32' };
-      return engine().makeTensorFromTensorInfo(info, this.#backend);
-    });
+    } catch (error) {
+      for (const tensor of outputs) tensor.dispose();
+      throw error;
+    }
+    return outputs;
   }
 
   /** A buffer for somebody else: the plan's own, or another name of a constant, which it keeps. */
   #release(number: number): OpOutput {
     const { shape, type, dtype } = this.#buffers[number];
-    const id = this.#ids[number];
+    const id = this.#ids[number] as number;
     if (this.#schedule.kept.has(number)) {
       const attributes = [typeAttribute('T', dtype as keyof typeof Type)];
       return this.#backend.runtime.run('Identity', attributes, [id], 1)[0];
     }
-    this.#ids[number] = NONE;
+    this.#ids[number] = undefined;
     return { id, shape: [...shape], dtype: type };
   }
 
   #free(number: number): void {
-    if (this.#ids[number] === NONE) return;
-    this.#backend.runtime.free(this.#ids[number]);
-    this.#ids[number] = NONE;
+    const id = this.#ids[number];
+    if (id === undefined) return;
+    this.#ids[number] = undefined;
+    this.#backend.runtime.free(id);
   }
 
   #freeAllBut(kept: ReadonlySet<number>): void {
@@ -153,6 +156,12 @@ export class TfPlan implements Plan {
     }
     return most;
   }
+}
+
+/** An array's values in the class that the binding takes for a type: a copy, as TensorFlow may keep it. */
+function copyOf(type: number, { data }: NdArray): Float32Array | Int32Array | Uint8Array {
+  if (type === Type.float32) return Float32Array.from(data as Float32Array);
+  return type === Type.bool ? Uint8Array.from(data as Uint8Array) : Int32Array.from(data as Int32Array);
 }
 
 /** A constant's bytes as the array that the binding takes for its type: a copy, since TensorFlow keeps it. */
