@@ -23,7 +23,8 @@ options
   --threads N,...   threads of every peer that has them; 1 by default
   --peers NAME,...  ${[...new Set(peerSources.map(({ name }) => name))].join(', ')};
                     NAME:BACKEND for one backend of a peer; by default all that are on the
-                    CPU, or for the suite webgpu all that are on the GPU
+                    CPU, or for the suite webgpu all that are on WebGPU;
+                    tenon:cuda,tensorflow:cuda,keras:cuda are on an NVIDIA GPU
   --python PATH     the Python of pytorch and keras; python3 by default
   --rounds N        rounds of a comparison; 5 by default
   --seconds N       measuring time in all; 20 for each comparison by default
@@ -108,7 +109,7 @@ function threadCounts(names: readonly string[], text: string | undefined): reado
 }
 
 function choosePeers(text: string | undefined, onGpu: boolean): readonly PeerSource[] {
-  const usual = peerSources.filter(({ gpu = false }) => gpu === onGpu);
+  const usual = peerSources.filter(({ gpu }) => gpu === (onGpu ? 'webgpu' : undefined));
   if (text === undefined) return usual;
   const chosen = new Set<PeerSource>();
   for (const wanted of text.split(',')) {

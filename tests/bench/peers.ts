@@ -11,8 +11,11 @@ export interface PeerSource {
   readonly program: string;
   /** Whether it has one thread in Node, whatever it is told. */
   readonly singleThreaded?: boolean;
-  /** Whether it computes on a GPU: such peers are compared with each other, by the suite `webgpu` or by name. */
-  readonly gpu?: boolean;
+  /**
+   * By what it computes on a GPU: such peers are compared with each other, those on webgpu by the suite of that name, those
+   * on cuda by their own names.
+   */
+  readonly gpu?: 'webgpu' | 'cuda';
 }
 
 export const peerSources: readonly PeerSource[] = [
@@ -25,10 +28,13 @@ export const peerSources: readonly PeerSource[] = [
   { name: 'keras', backend: 'tensorflow', program: 'keras.py' },
   { name: 'tensorflow', backend: 'eager', program: 'tensorflow.py' },
   { name: 'tenon', backend: 'tensorflow', program: 'tenon-cuda.ts' },
-  { name: 'tenon', backend: 'webgpu', program: 'tenon-webgpu.ts', singleThreaded: true, gpu: true },
-  { name: 'tfjs-ops', backend: 'webgpu', program: 'tfjs-ops.ts', singleThreaded: true, gpu: true },
-  { name: 'tfjs-layers', backend: 'webgpu', program: 'tfjs-layers.ts', singleThreaded: true, gpu: true },
-  { name: 'jax-js', backend: 'webgpu', program: 'jax-js.ts', singleThreaded: true, gpu: true },
+  { name: 'tenon', backend: 'webgpu', program: 'tenon-webgpu.ts', singleThreaded: true, gpu: 'webgpu' },
+  { name: 'tfjs-ops', backend: 'webgpu', program: 'tfjs-ops.ts', singleThreaded: true, gpu: 'webgpu' },
+  { name: 'tfjs-layers', backend: 'webgpu', program: 'tfjs-layers.ts', singleThreaded: true, gpu: 'webgpu' },
+  { name: 'jax-js', backend: 'webgpu', program: 'jax-js.ts', singleThreaded: true, gpu: 'webgpu' },
+  { name: 'tenon', backend: 'cuda', program: 'tenon-cuda.ts', gpu: 'cuda' },
+  { name: 'tensorflow', backend: 'cuda', program: 'tensorflow.py', gpu: 'cuda' },
+  { name: 'keras', backend: 'cuda', program: 'keras.py', gpu: 'cuda' },
 ];
 
 /** Bundles the programs that need it, once each. */
@@ -38,9 +44,9 @@ export class Programs {
 
   constructor(private readonly python: string) {}
 
-  async command({ program, backend }: PeerSource, threads: number): Promise<Command> {
+  async command({ program, backend, gpu }: PeerSource, threads: number): Promise<Command> {
     const path = join(benchFolder, 'peers', program);
-    const env = environment(threads);
+    const env = environment(threads, gpu === 'cuda');
     const args = [String(threads), backend];
     if (program.endsWith('.py')) return { file: this.python, args: [path, ...args], env };
     let bundled = this.#bundles.get(path);
@@ -60,9 +66,10 @@ export class Programs {
   }
 }
 
-/** Threads as every library reads them, no GPU, and nothing that makes a library choose kernels for another processor. */
-function environment(threads: number): NodeJS.ProcessEnv {
-  const env: NodeJS.ProcessEnv = { ...process.env, CUDA_VISIBLE_DEVICES: '', TF_CPP_MIN_LOG_LEVEL: '3' };
+/** Threads as every library reads them, no NVIDIA GPU but where it is wanted, and nothing that makes a library choose kernels for another processor. */
+function environment(threads: number, onCuda: boolean): NodeJS.ProcessEnv {
+  const env: NodeJS.ProcessEnv = { ...process.env, TF_CPP_MIN_LOG_LEVEL: '3' };
+  if (!onCuda) env.CUDA_VISIBLE_DEVICES = '';
   for (const name of Object.keys(env))
     if (/^(OPENBLAS|MKL|BLIS|NVPL|ONEDNN|DNNL|ATEN|OMP)_/.test(name)) delete env[name];
   for (const library of ['OMP', 'MKL', 'OPENBLAS', 'NUMEXPR', 'VECLIB_MAXIMUM'])

@@ -15,13 +15,15 @@ LEARNING_RATE = 1e-5
 def open_peer(threads):
     import tensorflow
 
+    if sys.argv[2] == "cuda" and not tensorflow.config.list_physical_devices("GPU"):
+        raise ImportError("this TensorFlow sees no GPU")
     tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
     tensorflow.config.threading.set_inter_op_parallelism_threads(1)
     import keras
 
     keras.utils.set_random_seed(1)
     version = f"{keras.__version__} (TensorFlow {tensorflow.__version__})"
-    return {"version": version, "backend": "tensorflow", "threads": threads, "start": start}
+    return {"version": version, "backend": sys.argv[2], "threads": threads, "start": start}
 
 
 def start(unit):

@@ -15,9 +15,11 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
 def open_peer(threads):
     import tensorflow
 
+    if sys.argv[2] == "cuda" and not tensorflow.config.list_physical_devices("GPU"):
+        raise ImportError("this TensorFlow sees no GPU")
     tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
     tensorflow.config.threading.set_inter_op_parallelism_threads(1)
-    return {"version": tensorflow.__version__, "backend": "eager", "threads": threads, "start": start}
+    return {"version": tensorflow.__version__, "backend": sys.argv[2], "threads": threads, "start": start}
 
 
 def start(unit):
