@@ -109,7 +109,7 @@ function threadCounts(names: readonly string[], text: string | undefined): reado
 }
 
 function choosePeers(text: string | undefined, onGpu: boolean): readonly PeerSource[] {
-  const usual = peerSources.filter(({ gpu }) => gpu === (onGpu ? 'webgpu' : undefined));
+  const usual = peerSources.filter(({ gpu, byName }) => gpu === (onGpu ? 'webgpu' : undefined) && !byName);
   if (text === undefined) return usual;
   const chosen = new Set<PeerSource>();
   for (const wanted of text.split(',')) {

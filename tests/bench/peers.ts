@@ -11,6 +11,8 @@ export interface PeerSource {
   readonly program: string;
   /** Whether it has one thread in Node, whatever it is told. */
   readonly singleThreaded?: boolean;
+  /** Whether it runs only where it is asked for by its name and backend. */
+  readonly byName?: boolean;
   /**
    * By what it computes on a GPU: such peers are compared with each other, those on webgpu by the suite of that name, those
    * on cuda by their own names.
@@ -27,11 +29,11 @@ export const peerSources: readonly PeerSource[] = [
   { name: 'pytorch', backend: 'cpu', program: 'pytorch.py' },
   { name: 'keras', backend: 'tensorflow', program: 'keras.py' },
   { name: 'tensorflow', backend: 'eager', program: 'tensorflow.py' },
-  { name: 'tenon', backend: 'tensorflow', program: 'tenon-cuda.ts' },
   { name: 'tenon', backend: 'webgpu', program: 'tenon-webgpu.ts', singleThreaded: true, gpu: 'webgpu' },
   { name: 'tfjs-ops', backend: 'webgpu', program: 'tfjs-ops.ts', singleThreaded: true, gpu: 'webgpu' },
   { name: 'tfjs-layers', backend: 'webgpu', program: 'tfjs-layers.ts', singleThreaded: true, gpu: 'webgpu' },
   { name: 'jax-js', backend: 'webgpu', program: 'jax-js.ts', singleThreaded: true, gpu: 'webgpu' },
+  { name: 'tenon', backend: 'tensorflow', program: 'tenon-cuda.ts', byName: true },
   { name: 'tenon', backend: 'cuda', program: 'tenon-cuda.ts', gpu: 'cuda' },
   { name: 'tensorflow', backend: 'cuda', program: 'tensorflow.py', gpu: 'cuda' },
   { name: 'keras', backend: 'cuda', program: 'keras.py', gpu: 'cuda' },
