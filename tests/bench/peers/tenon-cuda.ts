@@ -2,14 +2,16 @@
 import { cuda } from '@tenon-ml/backend-cuda';
 import { startWorkload } from '../run_workload.js';
 import { findWorkload } from '../workloads/index.js';
-import { type Started, serve, type Unit, Unsupported } from './serve.js';
+import { type Started, serve, Unavailable, type Unit, Unsupported } from './serve.js';
 
 const threads = Number(process.argv[2]);
 const device = process.argv[3] === 'cuda' ? 'gpu' : 'cpu';
 
 await serve(async () => {
   const backend = cuda({ device, threads });
-  const info = await backend.init();
+  const info = await backend.init().catch((error: Error) => {
+    throw new Unavailable(error.message);
+  });
   await backend.dispose();
   return { version: `source (${info.device})`, backend: process.argv[3], threads, start };
 });
