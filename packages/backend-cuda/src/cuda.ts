@@ -13,7 +13,7 @@ import type { Counters } from './runtime.js';
 import { TfBackend } from './tf_backend.js';
 
 export interface CudaOptions extends StartOptions {
-  /** Whether compiled functions are recorded and replayed (default true). Either way they give the same bits. */
+  /** Whether compiled functions are recorded and replayed (default true). Either way the same ops run. */
   readonly record?: boolean;
 }
 

@@ -12,7 +12,7 @@ import type { Ops } from './ops.js';
 
 /**
  * Max pooling by oneDNN, which TensorFlow brings along on processors. Its graphs use it of their own accord; op by op it
- * is reached by a name of its own, and is some thirty times as fast backward. The names are TensorFlow's own business: a
+ * is reached by a name of its own, and is many times as fast backward (docs/results). The names are TensorFlow's own business: a
  * version without them, or a processor, is told by `hasOneDnn`.
  */
 const POOL = '_MklNativeMaxPool';
