@@ -24,7 +24,6 @@ import { type Carry, compileTrainStep } from '../../packages/train/src/step.js';
 import { startTraining } from '../bench/run_workload.js';
 import { soak } from '../bench/soak_workload.js';
 import { randomLabels, type TrainingWorkload } from '../bench/workload.js';
-import { missing } from '../hosts/missing.js';
 import { started } from '../hosts/tested_backend.js';
 
 const device = process.env.TENON_CUDA_DEVICE === 'gpu' ? 'gpu' : 'cpu';
@@ -156,8 +155,7 @@ describe('a replay that throws', () => {
 });
 
 describe('a backend that is disposed of', () => {
-  test('leaves nothing in TensorFlow: neither tensors nor what plans keep', async (context) => {
-    if (missing) return context.skip();
+  test('leaves nothing in TensorFlow: neither tensors nor what plans keep', async () => {
     const { binding } = open({ device });
     const before = binding.getNumOfTensors();
     const backend = cuda({ device });
@@ -184,8 +182,7 @@ describe('what TensorFlow refuses', () => {
     });
   });
 
-  test('to run in a worker, whose environment it doesn’t see', async (context) => {
-    if (missing) return context.skip();
+  test('to run in a worker, whose environment it doesn’t see', async () => {
     const built = join(import.meta.dirname, '../../packages/backend-cuda/dist/index.js');
     const worker = new Worker(
       `import(${JSON.stringify(pathToFileURL(built).href)})
@@ -199,16 +196,14 @@ describe('what TensorFlow refuses', () => {
     expect(said).toMatch(/^BACKEND_UNAVAILABLE: cuda: it runs on the main thread/);
   });
 
-  test('another cuda() with other options in one process', async (context) => {
-    if (missing) return context.skip();
+  test('another cuda() with other options in one process', async () => {
     await expect(cuda({ device, threads: 7 }).init()).rejects.toMatchObject({
       code: 'BACKEND_UNAVAILABLE',
       message: expect.stringContaining('with other options'),
     });
   });
 
-  test.skipIf(device === 'gpu')('the GPU of a set-up for the CPU', async (context) => {
-    if (missing) return context.skip();
+  test.skipIf(device === 'gpu')('the GPU of a set-up for the CPU', async () => {
     await expect(cuda({ device: 'gpu' }).init()).rejects.toMatchObject({
       code: 'BACKEND_UNAVAILABLE',
       message: expect.stringMatching(/was set up for the CPU.*tenon setup cuda --device gpu/),

@@ -1,4 +1,5 @@
 import { forgetTensors } from '@tenon-ml/core';
+import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
 import {
   type DataId,
   DataStorage,
@@ -59,6 +60,7 @@ export class TfBackend extends KernelBackend {
   readonly binding = constants;
   readonly #data = new DataStorage<Data>(this, engine());
   readonly #live = new Set<DataId>();
+  #host: MathBackendCPU | undefined;
 
   constructor(binding: Binding) {
     super();
@@ -105,6 +107,16 @@ export class TfBackend extends KernelBackend {
     const dataId = {};
     this.#register(dataId, { shape, type, id, values: null, refCount: 1 });
     return { dataId, shape: [...shape], dtype };
+  }
+
+  /** The storage that kernels in JavaScript run on: none of tfjs's backends, so that nothing there is anybody's tensor. */
+  host(): MathBackendCPU {
+    if (!this.#host) {
+      this.#host = new MathBackendCPU();
+      // It greets whoever uses it in Node.
+      (this.#host as unknown as { firstUse: boolean }).firstUse = false;
+    }
+    return this.#host;
   }
 
   // What tfjs-node's kernels call.

@@ -1,4 +1,3 @@
-import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
 import {
   getKernel,
   type KernelBackend,
@@ -21,7 +20,7 @@ type Given = { readonly [name: string]: TensorInfo | readonly TensorInfo[] };
 export function hostKernel(kernelName: string, kernelFunc: KernelFunc): KernelFunc {
   return (call) => {
     const backend = call.backend as unknown as TfBackend;
-    const host = hostBackend();
+    const host = backend.host();
     const held: TensorInfo[] = [];
     const bring = (tensor: TensorInfo): TensorInfo => {
       const { dataId, shape, dtype } = tensor;
@@ -71,18 +70,6 @@ export function onHostWhere(
       return (call) => (where(call) ? hostKernel(kernelName, cpuKernel(kernelName)) : kernelFunc)(call);
     },
   };
-}
-
-let shared: MathBackendCPU | undefined;
-
-/** The storage that the kernels run on: none of tfjs's backends, so that nothing there is anybody's tensor. */
-function hostBackend(): MathBackendCPU {
-  if (!shared) {
-    shared = new MathBackendCPU();
-    // It greets whoever uses it in Node.
-    (shared as unknown as { firstUse: boolean }).firstUse = false;
-  }
-  return shared;
 }
 
 /** Values in an array of the dtype's class, which some kernels forget about; TensorFlow keeps it. */

@@ -25,7 +25,7 @@ import {
   storageError,
 } from './machine.js';
 import type { Report, SetupOptions, SetupResult } from './options.js';
-import { checkPackageFile, fetchPackage, installedPackage, unpackPackage } from './sources.js';
+import { checkPackageFile, fetchPackage, installedSource, unpackPackage } from './sources.js';
 import {
   cachedTensorFlow,
   fetchTensorFlow,
@@ -245,7 +245,7 @@ async function findTools({ options, cached, given }: Plan, work: Work, run: RunT
   const compiler = await attempt(() => findCompiler(options.compiler, work, run));
   const needsPython = !cached && !given;
   const python = needsPython ? await attempt(() => findPython(options.python, work, run)) : undefined;
-  if (options.package === undefined && installedPackage() === undefined) await attempt(findNpm);
+  if (options.package === undefined && installedSource() === undefined) await attempt(findNpm);
   if (missing.length === 0 && compiler) return { compiler, python };
   if (missing.length === 1) throw missing[0];
   throw new TenonError({
@@ -289,7 +289,7 @@ async function getSource(
 ): Promise<string> {
   const file = options.package;
   if (file !== undefined) return unpackPackage(checkPackageFile(file), work, run);
-  return installedPackage() ?? step(`fetched ${PACKAGE} with npm`, () => fetchPackage(work, run));
+  return installedSource() ?? step(`fetched ${PACKAGE} with npm`, () => fetchPackage(work, run));
 }
 
 /** Does a step, and says so with its seconds. */

@@ -1,9 +1,9 @@
 /** The package tfjs-node-gpu, whose binding is built: the user's own copy, a given file, or what npm fetches. */
 import { existsSync, mkdirSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { TenonError } from '@tenon-ml/core/errors';
 import { PACKAGE, PACKAGE_VERSION } from '../cache.js';
+import { installedPackage } from '../locate.js';
 import { findNpm, lastWords } from './find_tools.js';
 import { diskFull } from './machine.js';
 import { type RunTool, saysDiskFull } from './tool.js';
@@ -11,14 +11,10 @@ import { namesIn, readJson, type Work } from './work.js';
 
 const NEEDED = ['binding/tfjs_backend.cc', 'binding/tfjs_binding.cc', 'dist/index.js'];
 
-/** The package where this one finds it, if it is installed in the right version; its own install script isn't needed. */
-export function installedPackage(): string | undefined {
-  try {
-    const folder = dirname(createRequire(import.meta.url).resolve(`${PACKAGE}/package.json`));
-    return faultOf(folder) === undefined ? folder : undefined;
-  } catch {
-    return undefined;
-  }
+/** The package where this one finds it, if all of it is there; its own install script isn't needed. */
+export function installedSource(): string | undefined {
+  const folder = installedPackage();
+  return folder !== undefined && faultOf(folder) === undefined ? folder : undefined;
 }
 
 /** Throws `INVALID_ARGUMENT` where the given file is none. */
