@@ -2,6 +2,7 @@ import {
   type Backend,
   type BackendInfo,
   type BackendMemory,
+  freeEngineName,
   type Recorder,
   tfjsBackend,
 } from '@tenon-ml/core';
@@ -48,7 +49,7 @@ export function cuda(options: CudaOptions = {}): CudaBackend {
 
   const start = async (): Promise<void> => {
     const opened = open(options);
-    const name = freeEngineName();
+    const name = freeEngineName('tenon-cuda');
     registerKernels(name, opened.kernels);
     try {
       registerBackend(name, () => new TfBackend(opened.binding), 0);
@@ -103,13 +104,4 @@ export function cuda(options: CudaOptions = {}): CudaBackend {
       return instance()?.runtime.counters ?? { ops: 0, uploads: 0, uploadedBytes: 0, reads: 0, readBytes: 0 };
     },
   });
-}
-
-// tfjs keys kernels by `BACKEND_KERNEL` and splits at the first `_`, so there is none in a name. What tfjs knows is
-// asked, rather than counted here: another copy of this package may be in the process.
-function freeEngineName(): string {
-  const taken = new Set(engine().backendNames());
-  let name = 'tenon-cuda';
-  for (let count = 2; taken.has(name); count++) name = `tenon-cuda${count}`;
-  return name;
 }

@@ -1,5 +1,5 @@
-import { type Backend, type BackendInfo, type Recorder, tfjsBackend } from '@tenon-ml/core';
-import { engine, findBackend, registerBackend, removeBackend } from '@tensorflow/tfjs-core';
+import { type Backend, type BackendInfo, freeEngineName, type Recorder, tfjsBackend } from '@tenon-ml/core';
+import { findBackend, registerBackend, removeBackend } from '@tensorflow/tfjs-core';
 import { EngineBackend } from './engine_backend.js';
 import { registerKernels, unregisterKernels } from './kernels/register.js';
 import { Memory } from './memory.js';
@@ -47,7 +47,7 @@ export function wasm(options: WasmOptions = {}): Backend {
 
   const start = async (): Promise<void> => {
     const module = await compileKernels();
-    const name = freeEngineName();
+    const name = freeEngineName('tenon-wasm');
     registerKernels(name);
     const create = (): EngineBackend => {
       const pool = new Memory({ ...(limit === undefined ? {} : { limit }), poison });
@@ -124,12 +124,3 @@ const info: BackendInfo = Object.freeze({
   threads: 1,
   features: Object.freeze({ kernels: 'wasm-simd' }),
 });
-
-// tfjs keys kernels by `BACKEND_KERNEL` and splits at the first `_`, so there is none in a name. What tfjs knows is
-// asked, rather than counted here: another copy of this package may be in the process.
-function freeEngineName(): string {
-  const taken = new Set(engine().backendNames());
-  let name = 'tenon-wasm';
-  for (let count = 2; taken.has(name); count++) name = `tenon-wasm${count}`;
-  return name;
-}

@@ -1,11 +1,5 @@
-import { type Backend, type BackendInfo, type Recorder, tfjsBackend } from '@tenon-ml/core';
-import {
-  engine,
-  findBackend,
-  findBackendFactory,
-  registerBackend,
-  removeBackend,
-} from '@tensorflow/tfjs-core';
+import { type Backend, type BackendInfo, freeEngineName, type Recorder, tfjsBackend } from '@tenon-ml/core';
+import { findBackend, findBackendFactory, registerBackend, removeBackend } from '@tensorflow/tfjs-core';
 import { type AdapterOptions, type Found, openDevice } from './adapter.js';
 import type { GpuBackend } from './gpu_backend.js';
 
@@ -51,7 +45,7 @@ export function webgpu(options: WebGpuOptions = {}): Backend {
     const isTheirs = findBackendFactory(TFJS) !== null;
     const own = await import('./start.js');
     if (!isTheirs) putLast(TFJS);
-    const name = freeEngineName();
+    const name = freeEngineName('tenon-webgpu');
     own.registerKernels(name);
     try {
       const first = own.createGpuBackend(found);
@@ -148,12 +142,4 @@ function infoOf({ device, description, isSoftware }: Found): BackendInfo {
       maxBufferBytes: device.limits.maxBufferSize,
     }),
   });
-}
-
-// tfjs keys kernels by `BACKEND_KERNEL` and splits at the first `_`, so there is none in a name.
-function freeEngineName(): string {
-  const taken = new Set(engine().backendNames());
-  let name = 'tenon-webgpu';
-  for (let count = 2; taken.has(name); count++) name = `tenon-webgpu${count}`;
-  return name;
 }

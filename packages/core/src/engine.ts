@@ -86,6 +86,18 @@ export function tensorCount(): number {
 }
 
 /**
+ * A name for a backend that is registered with tfjs: `base`, or with a number where that is taken. tfjs keys kernels by
+ * `BACKEND_KERNEL` and splits at the first `_`, so there is none in it. What tfjs knows is asked, rather than counted:
+ * another copy of the backend's package may be in the process.
+ */
+export function freeEngineName(base: string): string {
+  const taken = new Set(engine().backendNames());
+  let name = base;
+  for (let count = 2; taken.has(name); count++) name = `${base}${count}`;
+  return name;
+}
+
+/**
  * For a backend that is disposed of: takes what lives on it out of tfjs's books. Tensors that are left have no values any
  * more. `live` are the ids of its data.
  */

@@ -5,7 +5,7 @@ export * from './backend.js';
 export * from './compile.js';
 export * from './context.js';
 export * from './dtype.js';
-export { forgetTensors, tensorCount, withBackend } from './engine.js';
+export { forgetTensors, freeEngineName, tensorCount, withBackend } from './engine.js';
 export * from './errors.js';
 export * from './gradient.js';
 export * from './key.js';
