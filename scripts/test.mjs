@@ -36,8 +36,7 @@ const steps = {
   build: () => build(),
   publish: () => script('check-publish'),
   size: () => script('check-size'),
-  // npm run test:cuda has the projects of libtensorflow, which is a quarter of a gigabyte to fetch.
-  tests: () => vitest('tests', '--project=!readme', '--project=!cuda*'),
+  tests: () => vitest('tests', '--project=!readme'),
   readme: () => vitest('readme', '--project=readme'),
 };
 

@@ -52,7 +52,10 @@ class Node24Worker extends ForksPoolWorker {
  * folder.
  */
 export function hostProjects(tests: string): TestProjectInlineConfiguration[] {
-  return [...wasmProjects(tests), ...webgpuProjects(tests), ...cudaProjects(tests)];
+  // Only where they are asked for by name. vitest takes what any of several `--project=!NAME` lets through, so they could not
+  // be left out beside others.
+  const cuda = process.argv.some((argument) => /^(--project=)?cuda/.test(argument));
+  return [...wasmProjects(tests), ...webgpuProjects(tests), ...(cuda ? cudaProjects(tests) : [])];
 }
 
 function wasmProjects(tests: string): TestProjectInlineConfiguration[] {
