@@ -17,7 +17,7 @@ import {
 import { TenonError } from './errors.js';
 import { rememberHostValue } from './host_values.js';
 import { checkNdArray, isNdArray, type NdArray } from './ndarray.js';
-import type { Recorder, Recording } from './recorder.js';
+import type { Origin, Precision, Recorder, Recording } from './recorder.js';
 import { Recordings } from './recordings.js';
 import {
   type Downloaded,
@@ -41,6 +41,11 @@ export interface CompileOptions {
   readonly donate?: readonly number[];
   /** For messages; the function's own name by default. */
   readonly name?: string;
+  /**
+   * What recorded calls compute in, 'float32' by default. Calls throw `BACKEND_UNAVAILABLE` where the backend, once
+   * started, can't; calls that can't be recorded run in float32, which `explain()` tells.
+   */
+  readonly precision?: Precision;
 }
 
 /** How calls of a compiled function run. */
@@ -97,9 +102,9 @@ export function compile<Args extends readonly Tree<Tensor>[], Out extends Tree<T
   f: (...args: Args) => Out,
   options: CompileOptions,
 ): Compiled<Args, Out> {
-  const { backend, donate = [] } = options;
+  const { backend, donate = [], precision = 'float32' } = options;
   const name = options.name || f.name || 'compiled function';
-  const recordings = new Recordings();
+  const recordings = new Recordings(precision);
   let calls = 0;
   let replayed = 0;
 
@@ -118,11 +123,10 @@ export function compile<Args extends readonly Tree<Tensor>[], Out extends Tree<T
           const inputs = tensors.flatMap((tree) => treeLeaves<Tensor>(tree));
           const given = new Set(inputs);
           const guard = calls === 0 || recorder ? guardCaptures(name, first, given) : undefined;
-          const fromHost =
-            recorder && args.flatMap((arg) => treeLeaves<Tensor | NdArray>(arg).map(isNdArray));
+          const origins = recorder && originsOf(args, donate);
           let result: Out | undefined;
           try {
-            recording = fromHost && recorder?.begin(inputs, fromHost);
+            recording = origins && recorder?.begin(inputs, origins);
             result = detach(f(...(tensors as unknown as Args)), given, name, first) as Out;
             return result;
           } finally {
@@ -161,6 +165,7 @@ export function compile<Args extends readonly Tree<Tensor>[], Out extends Tree<T
       }
     }
     const { recorder } = backend;
+    checkPrecision(precision, backend, name);
     const replay = recorder && recordings.find(recorder, args);
     let output = replay && withBackend(backend, () => recordings.replay(replay, leaves));
     if (output) replayed++;
@@ -230,6 +235,29 @@ export function upload<T extends Tree<NdArray>>(tree: T, backend: Backend): Uplo
 /** Frees a tree of tensors whose values nobody wants. */
 export function release(tree: Tree<Tensor>): void {
   for (const tensor of treeLeaves<Tensor>(tree)) tensor.dispose();
+}
+
+function originsOf(args: readonly Tree<Tensor | NdArray>[], donate: readonly number[]): Origin[] {
+  return args.flatMap((arg, index) =>
+    treeLeaves<Tensor | NdArray>(arg).map((leaf) =>
+      isNdArray(leaf) ? 'host' : donate.includes(index) ? 'donated' : 'kept',
+    ),
+  );
+}
+
+function checkPrecision(precision: Precision, backend: Backend, name: string): void {
+  if (precision === 'float32') return;
+  // Throws before it is started: what it can do isn't known then.
+  engineBackend(backend);
+  const { recorder } = backend;
+  if (recorder?.precisions?.includes(precision)) return;
+  throw new TenonError({
+    code: 'BACKEND_UNAVAILABLE',
+    where: name,
+    expected: `a backend that computes in '${precision}'`,
+    got: `'${backend.name}', which ${recorder ? 'computes in float32 here' : "doesn't record"}`,
+    hint: "Use WebGPU on a GPU with the feature 'shader-f16', or leave `precision` out.",
+  });
 }
 
 const consumers = new WeakMap<Tensor, string>();

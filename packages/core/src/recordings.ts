@@ -1,7 +1,7 @@
 import { Tensor } from '@tensorflow/tfjs-core';
 import { internals } from './engine.js';
 import type { NdArray } from './ndarray.js';
-import { type Plan, type Recorder, type Recording, RecordingMismatch } from './recorder.js';
+import { type Plan, type Precision, type Recorder, type Recording, RecordingMismatch } from './recorder.js';
 import { isNode, type Tree, treeMap } from './tree.js';
 
 /** What is known of the calls of one signature. */
@@ -27,12 +27,17 @@ const DISAGREEMENTS = 2;
 
 /** The recordings of one compiled function, by the signature of its arguments. */
 export class Recordings {
+  readonly #precision: Precision;
   readonly #entries = new Map<string, Entry>();
   #current: Entry | undefined;
   #last: { mode: 'eager' | 'traced' | 'replayed'; reason: string } = {
     mode: 'eager',
     reason: 'it has not been called yet',
   };
+
+  constructor(precision: Precision = 'float32') {
+    this.#precision = precision;
+  }
 
   /** Looks up the signature of a call, and makes it the current one. Its entry, if it can be replayed. */
   find(recorder: Recorder, args: readonly Tree<Tensor | NdArray>[]): Entry | undefined {
@@ -108,7 +113,7 @@ export class Recordings {
       let next = 0;
       entry.structure = treeMap<Tensor, number>(output, () => next++);
       try {
-        entry.plan = recorder.plan(recording);
+        entry.plan = recorder.plan(recording, this.#precision);
       } catch (error) {
         // The call itself went well: a recording that there is no room for is no reason to lose it.
         this.#stayEager(entry, error instanceof Error ? error.message : String(error));

@@ -6,7 +6,9 @@ import {
   type Backend,
   compile,
   type NdArray,
+  type Origin,
   type Plan,
+  type Precision,
   type Recorder,
   type Recording,
   RecordingMismatch,
@@ -167,4 +169,67 @@ test('a recorder that can’t begin leaves nothing behind', async () => {
   // What watches for tensors from outside is gone as well.
   expect((await read(withBackend(backend, () => add(old, old)))).data[0]).toBe(10);
   old.dispose();
+});
+
+describe('a recorder is told', () => {
+  /** What a function's recorder was told of its arguments, and what its plan was to compute in. */
+  function told(precisions: readonly Precision[], precision?: Precision) {
+    const heard: { origins: Origin[]; precision?: Precision } = { origins: [] };
+    const log: Log = { begun: 0, plans: 0, disposed: 0 };
+    const usual = recorder(log, { changesNumbers: true });
+    const backend: Backend = {
+      name: 'recording',
+      engineName: plain.engineName,
+      init: () => plain.init(),
+      dispose: async () => {},
+      recorder: {
+        ...usual,
+        precisions,
+        begin(inputs, origins) {
+          heard.origins = [...origins];
+          return usual.begin(inputs, origins);
+        },
+        plan(recording, wanted) {
+          heard.precision = wanted;
+          return usual.plan(recording, wanted);
+        },
+      },
+    };
+    const f = compile((a: { x: Tensor; y: Tensor }, b: Tensor) => add(add(a.x, a.y), b), {
+      backend,
+      donate: [0],
+      precision,
+      name: 'f',
+    });
+    return { heard, f };
+  }
+
+  test('where each argument comes from', () => {
+    const { heard, f } = told([]);
+    const kept = upload(scalar(3), plain);
+    f({ x: scalar(1), y: upload(scalar(2), plain) }, kept).dispose();
+    kept.dispose();
+    expect(heard.origins).toEqual(['host', 'donated', 'kept']);
+  });
+
+  test('the precision, which is float32 where nothing is said', () => {
+    for (const precision of [undefined, 'mixed-float16'] as const) {
+      const { heard, f } = told(['mixed-float16'], precision);
+      f({ x: scalar(1), y: scalar(2) }, scalar(3)).dispose();
+      expect(heard.precision).toBe(precision ?? 'float32');
+    }
+  });
+
+  test('and one without that precision is refused', () => {
+    const { f, heard } = told([], 'mixed-float16');
+    expect(() => f({ x: scalar(1), y: scalar(2) }, scalar(3))).toThrow(
+      expect.objectContaining({
+        code: 'BACKEND_UNAVAILABLE',
+        message: expect.stringContaining(
+          "f: expected a backend that computes in 'mixed-float16', got 'recording', which computes in float32 here.",
+        ),
+      }),
+    );
+    expect(heard.origins).toEqual([]);
+  });
 });

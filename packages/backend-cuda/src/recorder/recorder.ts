@@ -8,11 +8,14 @@ import { difference, Trace } from './trace.js';
 export function createRecorder(backend: TfBackend): Recorder {
   return {
     changesNumbers: false,
-    begin(inputs, fromHost) {
+    begin(inputs, origins) {
       const trace = new Trace();
       const given = inputs.map((tensor, i) => {
         const { shape, type } = backend.dataOf(tensor);
-        return { buffer: trace.given(backend.idOf(tensor.dataId), shape, type), fromHost: fromHost[i] };
+        return {
+          buffer: trace.given(backend.idOf(tensor.dataId), shape, type),
+          fromHost: origins[i] === 'host',
+        };
       });
       backend.runtime.trace = trace;
       return new TfRecording(backend, trace, given);

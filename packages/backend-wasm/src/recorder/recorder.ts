@@ -7,12 +7,12 @@ import { difference, type Place, Trace } from './trace.js';
 /** Records what an engine's kernels are called with. See core's `Recorder`. */
 export function createRecorder(backend: EngineBackend): Recorder {
   return {
-    begin(inputs, fromHost) {
+    begin(inputs, origins) {
       const trace = new Trace(backend, inputs);
       const recording = new EngineRecording(
         backend,
         trace,
-        inputs.map((tensor, i) => ({ buffer: trace.numberOf(tensor), fromHost: fromHost[i] })),
+        inputs.map((tensor, i) => ({ buffer: trace.numberOf(tensor), fromHost: origins[i] === 'host' })),
       );
       backend.trace = trace;
       return recording;

@@ -8,12 +8,12 @@ import { difference, isRecordable, type Place, Trace } from './trace.js';
 export function createRecorder(backend: GpuBackend): Recorder {
   return {
     changesNumbers: true,
-    begin(inputs, fromHost) {
+    begin(inputs, origins) {
       const trace = new Trace(backend, inputs);
       backend.trace = trace;
       const given =
         trace.reason === undefined
-          ? inputs.map((tensor, i) => ({ buffer: trace.numberOf(tensor), fromHost: fromHost[i] }))
+          ? inputs.map((tensor, i) => ({ buffer: trace.numberOf(tensor), fromHost: origins[i] === 'host' }))
           : [];
       return new GpuRecording(backend, trace, given);
     },
