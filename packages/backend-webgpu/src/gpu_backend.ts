@@ -106,13 +106,22 @@ export class GpuBackend extends Base {
     );
   }
 
-  /** A new tensor of which each element is one expression of the operands' elements `$0`, `$1`, … and its index `i`. */
-  map(shape: readonly number[], dtype: DataType, operands: readonly MapOperand[], code: string): TensorInfo {
+  /**
+   * A new tensor of which each element is one expression of the operands' elements `$0`, `$1`, … and its index `i`; `wide` as
+   * of a `Node`.
+   */
+  map(
+    shape: readonly number[],
+    dtype: DataType,
+    operands: readonly MapOperand[],
+    code: string,
+    wide = false,
+  ): TensorInfo {
     const args = operands.map((_, k) => -1 - k);
     const [result] = this.mapAll(
       shape,
       operands,
-      [{ code, element: elementOf(dtype), args }],
+      [{ code, element: elementOf(dtype), args, ...(wide && { wide }) }],
       [{ node: 0, dtype }],
     );
     return result;

@@ -1,3 +1,4 @@
+import { narrowed, wideElement, widened } from './float16.js';
 import type { Element, Joined, Program } from './program.js';
 
 /** How element i of a result finds the element of an operand. */
@@ -10,7 +11,8 @@ export type Access =
 /** A tensor that elementwise work reads: a buffer by its number in a recording, or whatever stands for one. */
 export interface Operand<B> {
   readonly buffer: B;
-  readonly element: 'f32' | 'i32';
+  /** 'f16' where a plan keeps it so; it is read as a float32. */
+  readonly element: 'f32' | 'i32' | 'f16';
   readonly access: Access;
 }
 
@@ -20,6 +22,8 @@ export interface Node {
   readonly element: 'f32' | 'i32';
   /** Of each argument: a node's number, or −1 − the number of an operand; `ROOT` is what a program hands to `store`. */
   readonly args: readonly number[];
+  /** Whether it may leave float16's range or lose what counts there, though its arguments don't: an exponential, a square. */
+  readonly wide?: true;
 }
 
 export const ROOT = -1_000_000;
@@ -29,7 +33,14 @@ export interface Graph<B> {
   readonly count: number;
   readonly operands: readonly Operand<B>[];
   readonly nodes: readonly Node[];
-  readonly outputs: readonly { readonly node: number; readonly buffer: B }[];
+  readonly outputs: readonly GraphOutput<B>[];
+}
+
+export interface GraphOutput<B> {
+  readonly node: number;
+  readonly buffer: B;
+  /** Where a plan keeps it in float16. */
+  readonly element?: 'f16';
 }
 
 /** The access of an operand that is broadcast to a shape, as tfjs (and NumPy) do it. */
@@ -103,18 +114,20 @@ export function joinGraphs<B>(program: Program, { tail, heads }: Joining<B>): Jo
   const hooks: { [name: string]: string } = {};
   for (const [input, graph] of heads) {
     const { lines, result } = writer.write(graph, undefined);
-    const element = program.inputs[input];
+    const element = wideElement(program.inputs[input]);
     hooks[`load${input}`] =
       `fn load${input}(i: u32) -> ${element} {\n${lines.join('\n')}\nreturn ${result(graph.outputs[0].node)};\n}`;
   }
   const outputs: Element[] = [];
   if (tail) {
     const { lines, result } = writer.write(tail, 'value');
-    for (const [k, { node }] of tail.outputs.entries()) {
-      outputs.push(node === ROOT ? (program.outputs[0] as 'f32') : tail.nodes[node].element);
-      lines.push(`y${k}[i] = ${result(node)};`);
+    const root = wideElement(program.outputs[0]);
+    for (const [k, { node, element }] of tail.outputs.entries()) {
+      const kept = element ?? (node === ROOT ? root : tail.nodes[node].element);
+      outputs.push(kept);
+      lines.push(`y${k}[i] = ${narrowed(kept, result(node))};`);
     }
-    hooks.store = `fn store(i: u32, value: ${program.outputs[0]}) {\n${lines.join('\n')}\n}`;
+    hooks.store = `fn store(i: u32, value: ${root}) {\n${lines.join('\n')}\n}`;
   }
   const text = Object.values(hooks).join('\n');
   return {
@@ -153,7 +166,7 @@ class Writer<B> {
     const loaded = graph.operands.map((operand) => {
       const name = this.#bind(operand);
       const at = this.#index(operand.access);
-      return `${name}[${at}]`;
+      return widened(operand.element, `${name}[${at}]`);
     });
     const value = (arg: number): string => {
       if (arg === ROOT) return root ?? '0f';

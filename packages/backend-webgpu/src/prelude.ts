@@ -10,6 +10,14 @@ const FUNCTIONS: { readonly [name: string]: string } = {
   isNan: 'fn isNan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }',
   isInfinite: 'fn isInfinite(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) == 0x7f800000u; }',
   isFinite: 'fn isFinite(x: f32) -> bool { return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u; }',
+  // What a conversion does beyond 65504 is left open, and some GPUs end there: infinity is what tells of an overflow.
+  narrowed: `fn narrowed(x: f32) -> f16 {
+  if (abs(x) < 65520f) { return f16(x); }
+  let bits = select(select(0x7c00u, 0xfc00u, x < 0f), 0x7e00u, isNan(x));
+  return bitcast<vec2h>(bits | opaque).x;
+}`,
+  narrowedVector:
+    'fn narrowedVector(x: vec4f) -> vec4h { return vec4h(narrowed(x.x), narrowed(x.y), narrowed(x.z), narrowed(x.w)); }',
   hostFloat: 'fn hostFloat(k: u32) -> f32 { return bitcast<f32>(host[k / 4u][k % 4u]); }',
   hostInteger: 'fn hostInteger(k: u32) -> i32 { return bitcast<i32>(host[k / 4u][k % 4u]); }',
   maximum: `fn maximum(a: f32, b: f32) -> f32 {

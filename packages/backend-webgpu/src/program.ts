@@ -1,8 +1,9 @@
 import type { DataType } from '@tensorflow/tfjs-core';
+import { narrowed, wideElement, widened } from './float16.js';
 import { preludeOf } from './prelude.js';
 
-/** What an element of a storage buffer is. int32 and bool tensors are i32. */
-export type Element = 'f32' | 'i32' | 'vec4f' | 'atomic<i32>' | 'atomic<u32>';
+/** What an element of a storage buffer is. int32 and bool tensors are i32; see `float16.ts` for f16 and vec4h. */
+export type Element = 'f32' | 'i32' | 'vec4f' | 'f16' | 'vec4h' | 'atomic<i32>' | 'atomic<u32>';
 
 /**
  * A kernel in WGSL, without what can be generated: bindings, uniforms, the entry point.
@@ -23,6 +24,13 @@ export interface Program {
   readonly workgroup: readonly [number, number, number];
   readonly stores?: boolean;
   readonly loads?: readonly number[];
+  /**
+   * What a plan in mixed precision may keep of its outputs in float16: what it 'makes', as products do, or what it 'passes'
+   * on, where its inputs are kept so. Sums, statistics and losses say nothing, and stay float32.
+   */
+  readonly float16?: 'makes' | 'passes';
+  /** The same with its factors rounded to float16, for programs that multiply. */
+  readonly withFactorsInFloat16?: () => Program;
   /** WGSL at module scope: functions, workgroup variables. */
   readonly declarations?: string;
   /** WGSL of the entry point's body. */
@@ -63,11 +71,16 @@ export function sourceOf(program: Program, joined?: Joined): string {
   const hooks: string[] = [];
   for (const i of program.loads ?? []) {
     hooks.push(
-      joined?.hooks[`load${i}`] ?? `fn load${i}(i: u32) -> ${program.inputs[i]} { return x${i}[i]; }`,
+      joined?.hooks[`load${i}`] ??
+        `fn load${i}(i: u32) -> ${wideElement(program.inputs[i])} { return ${widened(program.inputs[i], `x${i}[i]`)}; }`,
     );
   }
   if (program.stores) {
-    hooks.push(joined?.hooks.store ?? `fn store(i: u32, value: ${program.outputs[0]}) { y0[i] = value; }`);
+    const [element] = program.outputs;
+    hooks.push(
+      joined?.hooks.store ??
+        `fn store(i: u32, value: ${wideElement(element)}) { y0[i] = ${narrowed(element, 'value')}; }`,
+    );
   }
   const code = [joined?.declarations ?? '', ...hooks, program.declarations ?? '', program.body].join('\n');
   const bindings = [
@@ -76,7 +89,9 @@ export function sourceOf(program: Program, joined?: Joined): string {
     ...(uniforms.length > 0 ? ['var<uniform> u: Uniforms;'] : []),
     ...(joined?.host ? [`var<uniform> host: array<vec4u, ${HOST_SCALARS / 4}>;`] : []),
   ];
+  const all = [code, ...bindings].join('\n');
   return [
+    ...(/\b(f16|vec4h|narrowed\w*)\b/.test(all) ? ['enable f16;'] : []),
     ...(uniforms.length > 0 ? [`struct Uniforms { ${uniforms.join(', ')} }`] : []),
     ...bindings.map((binding, i) => `@group(0) @binding(${i}) ${binding}`),
     preludeOf(code),

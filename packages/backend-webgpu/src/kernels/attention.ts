@@ -112,6 +112,7 @@ function program(
     uniforms: UNIFORMS,
     workgroup: [WORKGROUP, 1, 1],
     stores,
+    ...(name !== 'attentionStatistics' && { float16: 'makes' }),
     declarations: DECLARATIONS,
     body: names.reduce((text, [pattern, binding]) => text.replace(pattern, binding), body),
   };

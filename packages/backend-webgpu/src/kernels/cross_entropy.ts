@@ -71,6 +71,7 @@ const crossEntropyGradProgram = (layout: RowLayout) =>
     inputs: 3,
     wide: [1, 2],
     loads: [0],
+    float16: 'makes',
     code: (row) => `
       ${statistics(row, 1)}
       let logTotal = logarithm(total);
@@ -109,6 +110,7 @@ const sigmoidCrossEntropy = defineKernel('SigmoidCrossEntropy', ({ inputs: { log
     'float32',
     [{ tensor: logits }, { tensor: target }],
     'maximum($0, 0f) - $0 * $1 + logarithmOfOnePlus(exponential(-abs($0)))',
+    true,
   ),
 );
 

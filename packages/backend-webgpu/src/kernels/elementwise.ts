@@ -75,9 +75,23 @@ const integral: { readonly [kernel: string]: string } = {
 /** Those that tfjs calls with int32 too, for a float32. */
 const OF_INTEGERS: readonly string[] = [tf.Exp, tf.Expm1];
 
+/** Whose results float16 may not hold though it holds what they are of. As in PyTorch's autocast, they stay float32. */
+const WIDE: ReadonlySet<string> = new Set([
+  tf.Exp,
+  tf.Expm1,
+  tf.Log,
+  tf.Log1p,
+  tf.Reciprocal,
+  tf.Rsqrt,
+  tf.Square,
+  tf.SquaredDifference,
+  tf.Tan,
+]);
+
 function unaryKernel([kernelName, code]: [string, string]): Kernel {
   return defineKernel(kernelName, ({ inputs: { x }, gpu }) => {
-    if (x.dtype === 'float32') return gpu.map(x.shape, 'float32', [{ tensor: x }], code);
+    if (x.dtype === 'float32')
+      return gpu.map(x.shape, 'float32', [{ tensor: x }], code, WIDE.has(kernelName));
     if (x.dtype !== 'int32') return undefined;
     if (kernelName in integral) return gpu.map(x.shape, 'int32', [{ tensor: x }], integral[kernelName]);
     if (!OF_INTEGERS.includes(kernelName)) return undefined;
@@ -106,7 +120,7 @@ function binaryKernel([kernelName, code]: [string, string | readonly [string, st
   return defineKernel(kernelName, ({ inputs: { a, b }, gpu }) => {
     if (a.dtype !== b.dtype || !isNumber(a.dtype)) return undefined;
     const text = typeof code === 'string' ? code : code[a.dtype === 'float32' ? 0 : 1];
-    return gpu.map(broadcastShape(a, b), a.dtype, [{ tensor: a }, { tensor: b }], text);
+    return gpu.map(broadcastShape(a, b), a.dtype, [{ tensor: a }, { tensor: b }], text, WIDE.has(kernelName));
   });
 }
 

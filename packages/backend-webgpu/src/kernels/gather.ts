@@ -21,6 +21,8 @@ function gatherProgram(element: 'f32' | 'i32'): Program {
     uniforms: ['size: u32', 'slice: u32', 'perBatch: u32', 'outer: u32', 'length: u32'],
     workgroup: [WORKGROUP, 1, 1],
     stores: true,
+    // Rows of a table of float32 too, as embeddings are.
+    ...(element === 'f32' && { float16: 'makes' }),
     // What is before the first slice is, as an unsigned number, beyond the last one.
     body: `
       let i = (group.y * groups.x + group.x) * ${WORKGROUP}u + lane;

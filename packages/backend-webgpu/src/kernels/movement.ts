@@ -61,6 +61,7 @@ function transposeProgram(element: 'f32' | 'i32'): Program {
     uniforms: ['rows: u32', 'columns: u32', 'down: u32', 'across: u32', 'size: u32'],
     workgroup: [TILE, TILE_ROWS, 1],
     stores: true,
+    float16: 'passes',
     loads: [0],
     declarations: `var<workgroup> tile: array<${element}, ${TILE * (TILE + 1)}>;`,
     body: `
@@ -183,6 +184,7 @@ function concatProgram(element: 'f32' | 'i32', count: number, isWhole: boolean):
     workgroup: [WORKGROUP, 1, 1],
     stores: isWhole,
     loads: numbers,
+    float16: 'passes',
     body: `
       let i = (group.y * groups.x + group.x) * ${WORKGROUP}u + lane;
       if (i >= u.size) { return; }
@@ -292,6 +294,7 @@ function padProgram(element: 'f32' | 'i32', axes: number): Program {
     workgroup: [WORKGROUP, 1, 1],
     stores: true,
     loads: [0],
+    float16: 'passes',
     // What is before the array wraps around to numbers that are larger than every length.
     body: `
       let i = (group.y * groups.x + group.x) * ${WORKGROUP}u + lane;

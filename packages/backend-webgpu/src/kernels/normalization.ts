@@ -31,6 +31,7 @@ const layerNormProgram = (layout: RowLayout) =>
     inputs: 3,
     wide: [0],
     uniforms: ['epsilon: f32'],
+    float16: 'passes',
     code: (row) => `
       ${moments(row, 0)}
       ${row.each(`store(base + column, (${row.element(0)} - center) * factor * x1[column] + x2[column]);`)}`,
@@ -229,6 +230,7 @@ const BATCH_NORM_GRAD: Program = {
   workgroup: [WORKGROUP, 1, 1],
   stores: true,
   loads: [0, 1],
+  float16: 'passes',
   body: `
     let i = (group.y * groups.x + group.x) * ${WORKGROUP}u + lane;
     if (i < u.size) {

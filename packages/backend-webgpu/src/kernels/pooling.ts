@@ -136,6 +136,7 @@ const common = {
   ],
   workgroup: [256, 1, 1],
   stores: true,
+  float16: 'passes',
 } as const;
 
 const INVOCATION = `

@@ -166,6 +166,7 @@ const SUM_CHUNKS: Program = {
   uniforms: ['size: u32', 'chunks: u32'],
   workgroup: [256, 1, 1],
   stores: true,
+  float16: 'makes',
   body: `
     let i = (group.y * groups.x + group.x) * 256u + lane;
     if (i < u.size) {
@@ -184,7 +185,8 @@ fn put(batch: u32, row: u32, column: u32, value: f32) {
 /**
  * Tiles of both operands pass through workgroup memory, as vectors of four terms: place (term / 4) · lines + line. An
  * invocation sums for rows and columns that lie a stride apart, so that its neighbours read, and write, neighbours. What
- * comes next is read while the tile at hand is multiplied.
+ * comes next is read while the tile at hand is multiplied. With factors in float16 the tiles hold these; products of two
+ * of them are exact in float32.
  */
 function productProgram(
   left: Factor,
@@ -192,6 +194,7 @@ function productProgram(
   tile: Tile,
   scatter: Scatter | undefined,
   chunked: boolean,
+  float16 = false,
 ): Program {
   const across = Math.min(tile.columns, 16 * Math.ceil(16 / tile.rows));
   const down = INVOCATIONS / across;
@@ -203,10 +206,11 @@ function productProgram(
   const multiplyAdd = ['x', 'y', 'z', 'w']
     .map((c) => each((i, j) => `s${i}_${j} += a${i}.${c} * b${j}.${c};`))
     .join('\n');
-  const a = reader('a', 'row0', 'u.rows', left, tile.rows, vectors);
-  const b = reader('b', 'column0', 'u.columns', right, tile.columns, vectors);
+  const a = reader('a', 'row0', 'u.rows', left, tile.rows, vectors, float16);
+  const b = reader('b', 'column0', 'u.columns', right, tile.columns, vectors, float16);
+  const fromTile = (place: string): string => (float16 ? `vec4f(${place})` : place);
   return {
-    key: `product ${left.key} ${right.key} ${tile.rows}x${tile.columns} ${scatter?.key ?? ''}${chunked ? 'chunks' : ''}`,
+    key: `product ${left.key} ${right.key} ${tile.rows}x${tile.columns} ${scatter?.key ?? ''}${chunked ? 'chunks' : ''}${float16 ? ' of float16' : ''}`,
     outputs: ['f32'],
     inputs: [left.element, right.element],
     uniforms: [
@@ -217,7 +221,10 @@ function productProgram(
       ...(scatter?.uniforms ?? []),
     ],
     workgroup: [INVOCATIONS, 1, 1],
-    ...(chunked ? {} : { stores: true }),
+    ...(chunked ? {} : { stores: true, float16: 'makes' }),
+    ...(!float16 && {
+      withFactorsInFloat16: () => productProgram(left, right, tile, scatter, chunked, true),
+    }),
     declarations: `
       ${a.declarations}
       ${b.declarations}
@@ -249,8 +256,8 @@ function productProgram(
         ${a.next(tile.depth)}
         ${b.next(tile.depth)}
         for (var q = 0u; q < ${vectors}u; q++) {
-          ${rowsEach.map((i) => `let a${i} = aTile[q * ${tile.rows}u + y + ${i * down}u];`).join('\n')}
-          ${columnsEach.map((j) => `let b${j} = bTile[q * ${tile.columns}u + x + ${j * across}u];`).join('\n')}
+          ${rowsEach.map((i) => `let a${i} = ${fromTile(`aTile[q * ${tile.rows}u + y + ${i * down}u]`)};`).join('\n')}
+          ${columnsEach.map((j) => `let b${j} = ${fromTile(`bTile[q * ${tile.columns}u + x + ${j * across}u]`)};`).join('\n')}
           ${multiplyAdd}
         }
         workgroupBarrier();
@@ -275,6 +282,7 @@ function reader(
   factor: Factor,
   lines: number,
   vectors: number,
+  float16: boolean,
 ): { declarations: string; start: string; write: string; next: (depth: number) => string } {
   const [line, step] =
     factor.neighbours === 'along'
@@ -283,7 +291,7 @@ function reader(
   const busy = lines * vectors < INVOCATIONS;
   return {
     declarations: `
-      var<workgroup> ${name}Tile: array<vec4f, ${lines * vectors}>;
+      var<workgroup> ${name}Tile: array<${float16 ? 'vec4h' : 'vec4f'}, ${lines * vectors}>;
       ${factor.declarations ?? ''}
       fn ${name}Line(batch: u32, index: u32) -> vec4i {
         ${factor.line}
@@ -299,7 +307,7 @@ function reader(
       let ${name}End = select(0u, end, ${name}There);
       let ${name}Own = ${name}Line(batch, min(${name}Index, ${count} - 1u));
       var ${name}Next = ${name}Four(${name}Own, begin + 4u * ${name}Step, ${name}End);`,
-    write: `${busy ? `if (lane < ${lines * vectors}u) ` : ''}{ ${name}Tile[${name}Step * ${lines}u + ${line}] = ${name}Next; }`,
+    write: `${busy ? `if (lane < ${lines * vectors}u) ` : ''}{ ${name}Tile[${name}Step * ${lines}u + ${line}] = ${float16 ? `narrowedVector(${name}Next)` : `${name}Next`}; }`,
     next: (depth) => `${name}Next = ${name}Four(${name}Own, k + ${depth}u + 4u * ${name}Step, ${name}End);`,
   };
 }

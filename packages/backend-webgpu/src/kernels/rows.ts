@@ -45,6 +45,7 @@ export interface RowProgram {
   /** Inputs that are read by `loadN` whatever the length of rows. */
   readonly loads?: readonly number[];
   readonly stores?: boolean;
+  readonly float16?: Program['float16'];
   /**
    * WGSL. There are `row`, `base` (where it begins), `inside` (whether it is one), `along` (which of the row's
    * invocations this is), and `sumOfRow(lane, value)` and `largestOfRow(lane, value)`, which all of them have to call.
@@ -75,6 +76,7 @@ export function rowProgram(layout: RowLayout, program: RowProgram): Program {
     uniforms: ['rows: u32', 'count: u32', ...(program.uniforms ?? [])],
     workgroup: [WORKGROUP, 1, 1],
     stores: program.stores ?? true,
+    ...(program.float16 && { float16: program.float16 }),
     loads: [...loads, ...(held > 0 ? wide : [])].sort(),
     declarations: `var<workgroup> scratch: array<f32, ${WORKGROUP}>;\n${declarations.join('\n')}`,
     body: `
