@@ -1,7 +1,8 @@
 import type { Plan, Recorder, Recording } from '@tenon-ml/core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { GpuBackend } from '../gpu_backend.js';
-import { GpuPlan, type PlanInput } from './plan.js';
+import type { PlanInput } from './placing.js';
+import { GpuPlan } from './plan.js';
 import { difference, isRecordable, type Place, Trace } from './trace.js';
 
 /** Records what is submitted to a GPU. See core's `Recorder`. */
