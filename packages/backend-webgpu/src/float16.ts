@@ -77,7 +77,7 @@ function withWrites(code: string, name: string, replace: (value: string) => stri
   let from = 0;
   for (const { index } of code.matchAll(new RegExp(`\\b${name}\\[`, 'g'))) {
     const end = closing(code, index + name.length + 1) + 1;
-    const assigned = /^\s*=\s*/.exec(code.slice(end));
+    const assigned = /^\s*=(?!=)\s*/.exec(code.slice(end));
     if (!assigned)
       throw new Error(`A program reads what it writes: ${name}, at ${code.slice(index, index + 40)}.`);
     const value = end + assigned[0].length;

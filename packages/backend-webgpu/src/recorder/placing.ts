@@ -48,9 +48,9 @@ export interface Places {
   locate(buffer: number): Binding;
 }
 
-/** What is bound of a buffer, in bytes: a tensor of nothing has four all the same. */
+/** What is bound of a buffer, in bytes: a multiple of four, which a tensor of nothing has all the same. */
 export function sizeOf({ bytes }: Pick<Buffer, 'bytes'>): number {
-  return Math.max(4, bytes);
+  return Math.max(4, Math.ceil(bytes / 4) * 4);
 }
 
 /** Gives host values their places: those of one number among the uniforms, as long as there are any, and all in storage. */

@@ -1,4 +1,4 @@
-import type { NdArray, Plan } from '@tenon-ml/core';
+import type { NdArray, Plan, Precision } from '@tenon-ml/core';
 import { engine, type Tensor } from '@tensorflow/tfjs-core';
 import { rawBytes } from '../data.js';
 import type { GpuBackend } from '../gpu_backend.js';
@@ -7,6 +7,7 @@ import { bindGroup, type Encoded, encode } from './encode.js';
 import { fuse } from './fuse.js';
 import { type Places, type PlanInput, placeAll, placeHostValues, type Upload } from './placing.js';
 import { PlanMemory } from './plan_memory.js';
+import { inMixedPrecision } from './precision.js';
 import { simplify } from './simplify.js';
 import type { Place, Trace } from './trace.js';
 
@@ -35,10 +36,11 @@ export class GpuPlan implements Plan {
     trace: Trace,
     inputs: readonly PlanInput[],
     outputs: readonly Place[],
+    precision: Precision,
   ): GpuPlan {
     const memory = new PlanMemory(backend);
     try {
-      return new GpuPlan(backend, memory, trace, inputs, outputs);
+      return new GpuPlan(backend, memory, trace, inputs, outputs, precision);
     } catch (error) {
       memory.dispose();
       throw error;
@@ -48,23 +50,26 @@ export class GpuPlan implements Plan {
   private constructor(
     backend: GpuBackend,
     memory: PlanMemory,
-    { buffers, commands }: Trace,
+    trace: Trace,
     inputs: readonly PlanInput[],
     outputs: readonly Place[],
+    precision: Precision,
   ) {
     this.#backend = backend;
     this.#memory = memory;
     this.#outputs = outputs;
     const { limits } = backend.commands.gpu;
     const wanted = outputs.map(({ buffer }) => buffer);
-    const host = placeHostValues(inputs, buffers, limits.minStorageBufferOffsetAlignment);
+    const host = placeHostValues(inputs, trace.buffers, limits.minStorageBufferOffsetAlignment);
     this.#uploads = host.uploads;
     this.#host = new Uint8Array(host.bytes);
     this.#hostBuffer = memory.create(host.bytes, TENSOR_USAGE | 0x40 /* UNIFORM */);
 
-    const { once, each, constants } = simplify(commands, buffers, wanted, host.scalars);
-    const facts = { buffers, bindings: limits.maxStorageBuffersPerShaderStage };
-    const steps = fuse(each, wanted, facts);
+    const { once, each, constants } = simplify(trace.commands, trace.buffers, wanted, host.scalars);
+    const facts = { buffers: trace.buffers, bindings: limits.maxStorageBuffersPerShaderStage };
+    const fused = { steps: fuse(each, wanted, facts), buffers: trace.buffers };
+    const { steps, buffers } =
+      precision === 'mixed-float16' ? inMixedPrecision(fused.steps, fused.buffers, wanted) : fused;
     const early = fuse(once, [...constants], facts);
 
     const hostPlaces = { buffer: this.#hostBuffer, offsets: host.offsets };

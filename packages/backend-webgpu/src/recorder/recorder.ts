@@ -9,6 +9,7 @@ import { difference, isRecordable, type Place, Trace } from './trace.js';
 export function createRecorder(backend: GpuBackend): Recorder {
   return {
     changesNumbers: true,
+    precisions: backend.found.device.features.has('shader-f16') ? ['mixed-float16'] : [],
     begin(inputs, origins) {
       const trace = new Trace(backend, inputs);
       backend.trace = trace;
@@ -26,9 +27,9 @@ export function createRecorder(backend: GpuBackend): Recorder {
         ? undefined
         : 'the outputs differ from call to call';
     },
-    plan(recording): Plan {
+    plan(recording, precision): Plan {
       const { trace, inputs, outputs } = recording as GpuRecording;
-      return GpuPlan.of(backend, trace, inputs, outputs);
+      return GpuPlan.of(backend, trace, inputs, outputs, precision);
     },
   };
 }
