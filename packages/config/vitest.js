@@ -15,7 +15,7 @@ export function workspace(root, further = []) {
       name: 'tests',
       root: join(root, 'tests'),
       include: ['**/*.test.ts'],
-      exclude: ['readme/**', 'backends/webgpu/**', 'browser/**', 'cuda/**'],
+      exclude: ['readme/**', 'backends/webgpu/**', 'browser/**', 'cuda/**', 'webgpu_f16/**'],
     },
     { name: 'readme', root: join(root, 'tests/readme'), include: ['**/*.test.ts'] },
   );

@@ -14,6 +14,8 @@ const NODE_ONLY = ['backends/tfjs_suite.test.ts', 'backends/same_bits.test.ts'];
 const WASM_ONLY = ['backends/wasm/**'];
 /** About the GPU alone; the project `tests` leaves them out too. */
 const WEBGPU_ONLY = ['backends/webgpu/**'];
+/** What needs float16, which SwiftShader lacks, or larger subgroups than its own: the project `webgpu-f16`. */
+const WEBGPU_F16 = ['webgpu_f16/**/*.test.ts'];
 /** About TensorFlow alone: only the project `cuda` runs them. */
 const CUDA_ONLY = ['cuda/**/*.test.ts'];
 /** About what builds the binding to it: the project `cuda-setup`. */
@@ -48,7 +50,7 @@ class Node24Worker extends ForksPoolWorker {
 
 /**
  * Projects that repeat the tests of backends elsewhere: for wasm on Node 24 and in headless Chromium; for webgpu in
- * Node and in Chromium; for cuda on what `tenon setup cuda` has built (`npm run test:cuda`). `tests` is this package's
+ * Node and in Chromium, and apart what not every GPU can; for cuda on what `tenon setup cuda` has built (`npm run test:cuda`). `tests` is this package's
  * folder.
  */
 export function hostProjects(tests: string): TestProjectInlineConfiguration[] {
@@ -103,6 +105,18 @@ function webgpuProjects(tests: string): TestProjectInlineConfiguration[] {
         name: 'webgpu',
         provide: { ...provided, ...webgpu, missing: '' },
         globalSetup: [join(tests, 'hosts/webgpu_setup.ts')],
+      },
+    },
+    {
+      extends: true,
+      test: {
+        ...shared(tests),
+        include: WEBGPU_F16,
+        setupFiles: common.setupFiles,
+        name: 'webgpu-f16',
+        // Few machines have such an adapter: where there is none, these are skipped, with a word, in CI too.
+        provide: { ...webgpu, requireAll: false, missing: '' },
+        globalSetup: [join(tests, 'hosts/webgpu_f16_setup.ts')],
       },
     },
     {
