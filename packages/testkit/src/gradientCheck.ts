@@ -1,11 +1,11 @@
-import { expectClose, type Precision } from './tolerances.js';
+import { type DTypePrecision, expectClose } from './tolerances.js';
 
 /** A function of several numbers, whatever computes it. It must not keep or change the array that it gets. */
 export type ScalarFunction = (x: Float64Array) => number;
 
 export interface DifferenceOptions {
   /** The precision that `f` computes in, which sets the step (default float64). */
-  readonly precision?: Precision;
+  readonly precision?: DTypePrecision;
   /** The step, relative to max(1, |xᵢ|). By default ∛ε, where truncation and rounding errors are of one size. */
   readonly step?: number;
 }

@@ -55,6 +55,15 @@ describe('the table', () => {
       expect(tolerances.float64[family].atol).toBeLessThan(tolerances.float32[family].atol / 1000);
     }
   });
+
+  test('has a few rows for mixed precision, and refuses to guess the others', () => {
+    for (const { rtol } of Object.values(tolerances['mixed-float16'])) {
+      expect(rtol).toBeGreaterThan(2 ** -11);
+      expect(rtol).toBeLessThan(1e-2);
+    }
+    const options = { op: 'optimizer', dtype: 'mixed-float16' } as const;
+    expect(() => allowedDifference(1, options)).toThrow('no tolerance for optimizer in mixed-float16');
+  });
 });
 
 describe('allowedDifference', () => {
