@@ -245,7 +245,11 @@ function originsOf(args: readonly Tree<Tensor | NdArray>[], donate: readonly num
   );
 }
 
-function checkPrecision(precision: Precision, backend: Backend, name: string): void {
+/**
+ * Throws `BACKEND_UNAVAILABLE` where compiled functions of a backend can't compute in a precision, or where it isn't started,
+ * so that nobody can know: for those who want to know before the first call.
+ */
+export function checkPrecision(precision: Precision, backend: Backend, where: string): void {
   if (precision === 'float32') return;
   // Throws before it is started: what it can do isn't known then.
   engineBackend(backend);
@@ -253,7 +257,7 @@ function checkPrecision(precision: Precision, backend: Backend, name: string): v
   if (recorder?.precisions?.includes(precision)) return;
   throw new TenonError({
     code: 'BACKEND_UNAVAILABLE',
-    where: name,
+    where,
     expected: `a backend that computes in '${precision}'`,
     got: `'${backend.name}', which ${recorder ? 'computes in float32 here' : "doesn't record"}`,
     hint: "Use WebGPU on a GPU with the feature 'shader-f16', or leave `precision` out.",

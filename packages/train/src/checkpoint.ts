@@ -16,6 +16,7 @@ import {
 } from '@tenon-ml/core';
 import type { BestEpoch, EpochRecord } from './events.js';
 import type { Identity } from './identity.js';
+import type { LossScale } from './loss_scaling.js';
 
 /** The version of checkpoints that this build writes; it reads every version up to this one. */
 export const checkpointFormatVersion = 1;
@@ -29,7 +30,7 @@ export type HostCarry = {
 
 /** Where training stands: all that the next step depends on, besides the arrays. */
 export interface Position {
-  /** Updates made. */
+  /** Steps made, those included that were skipped: so many batches were taken. */
   readonly step: number;
   readonly epoch: number;
   /** The data's position within the epoch; null at its beginning. */
@@ -41,6 +42,13 @@ export interface Position {
   /** The epochs that are over. */
   readonly history: readonly EpochRecord[];
   readonly best?: BestEpoch;
+  /** Where the loss is scaled. */
+  readonly lossScale?: LossScale;
+}
+
+/** The updates of the parameters so far: what bias corrections and schedules count. */
+export function updatesMade({ step, lossScale }: Pick<Position, 'step' | 'lossScale'>): number {
+  return step - (lossScale?.skipped ?? 0);
 }
 
 export interface Checkpoint {

@@ -12,28 +12,68 @@ import {
 import { all, isFinite as areFinite, type Tensor } from '@tensorflow/tfjs-core';
 import type { BatchTensors, Carry, Control, StepParts } from './step.js';
 
+/** What the host saw of the step that was halted. */
+export interface HaltedStep {
+  readonly loss: number;
+  readonly lossScale?: number;
+}
+
 /**
- * Runs a step that was halted once more, eagerly and with its parameters as they were, and names what was not finite
- * first: the data, a parameter, a layer's output, the loss, or a gradient.
+ * Runs a step that was halted once more, eagerly, in float32, and with its parameters as they were, and names what was not
+ * finite first: the data, a parameter, a layer's output, the loss, or a gradient. Where that finds nothing, it was the scale
+ * of the loss, or float16, that a value was too large for.
  */
 export async function diagnose(
   parts: StepParts,
   carry: Carry,
   batch: Feed<BatchTensors>,
   control: Feed<Control>,
-  loss: number,
+  halted: HaltedStep,
   where: string,
 ): Promise<TenonError> {
-  const places = await notFinite(parts, carry, batch, control);
-  const [first = 'the gradient of a regularisation loss'] = places;
+  const [first] = await notFinite(parts, carry, batch, control);
+  const { what, hint } = first === undefined ? describeUnseen(parts, halted) : describeFirst(first);
   return new TenonError({
     code: 'NOT_FINITE',
     where,
-    message: `the loss is ${loss}, and the first value that is not finite is ${first}. The parameters are as they were before this step.`,
+    message: `the loss is ${halted.loss}, and ${what}. The parameters are as they were before this step.`,
+    hint,
+  });
+}
+
+interface Finding {
+  readonly what: string;
+  readonly hint: string;
+}
+
+function describeFirst(first: string): Finding {
+  return {
+    what: `the first value that is not finite is ${first}`,
     hint: /^the (input|target|weight)\b/.test(first)
       ? 'Look for NaN and infinities in the data.'
       : 'Lower the learning rate, or clip gradients with clipByGlobalNorm.',
-  });
+  };
+}
+
+/** What was not finite in a step that is finite when it runs in float32, on the loss as it is. */
+function describeUnseen({ precision }: StepParts, { loss, lossScale = 1 }: HaltedStep): Finding {
+  const scaled = Number.isFinite(loss) && lossScale > 1;
+  if (precision === 'mixed-float16') {
+    const part = Number.isFinite(loss)
+      ? `its gradients${scaled ? `, times the loss scale of ${lossScale},` : ''} are not, though`
+      : 'yet';
+    return {
+      what: `${part} all values are finite in float32: one beyond float16's largest, 65504, is the likely reason`,
+      hint: scaled
+        ? "Lower lossScaling, or use 'dynamic', which skips such steps."
+        : 'Scale inputs and targets down, normalize between layers, lower the learning rate, or train in float32.',
+    };
+  }
+  if (!scaled) return describeFirst('the gradient of a regularisation loss');
+  return {
+    what: `its gradients, times the loss scale of ${lossScale}, are not finite`,
+    hint: "Lower lossScaling, or use 'dynamic', which skips such steps.",
+  };
 }
 
 /** What of a step is not finite, in the order in which it is made. */

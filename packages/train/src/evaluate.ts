@@ -8,6 +8,7 @@ import {
   type Metric,
   type ModelArtifact,
   type NdArray,
+  type Precision,
   preprocess,
   read,
   release,
@@ -147,8 +148,8 @@ export function noBatches(where: string): TenonError {
 }
 
 /**
- * The figures of a model over some data: what `trainer.evaluate` gives for the weights that were saved, bit for bit.
- * Throws `DATA_INVALID` for data without a batch, and the signal's reason where it is aborted.
+ * The figures of a model over some data: what `trainer.evaluate` gives for the weights that were saved, bit for bit, in the
+ * same precision. That is float32 by default, whatever the model was trained in. Throws `DATA_INVALID` for data without a batch, and the signal's reason where it is aborted.
  */
 export async function evaluateModel(
   artifact: ModelArtifact,
@@ -157,13 +158,14 @@ export async function evaluateModel(
     readonly loss: AnyLoss;
     readonly metrics?: readonly Metric[];
     readonly backend: Backend;
+    readonly precision?: Precision;
     readonly signal?: AbortSignal;
   },
 ): Promise<Figures> {
-  const { metrics = [], backend, signal } = options;
+  const { metrics = [], backend, precision, signal } = options;
   const loss = options.loss as Preparation['loss'];
   await backend.init();
-  const step = compileEvaluationStep({ model: artifact.layer, loss, metrics, backend });
+  const step = compileEvaluationStep({ model: artifact.layer, loss, metrics, backend, precision });
   const weights = upload({ params: artifact.params, state: artifact.state }, backend);
   try {
     const run = (batch: Feed<BatchTensors>): EvaluationSeen => step(weights.params, weights.state, batch);

@@ -22,10 +22,10 @@ export interface StartEvent {
   readonly resumed: boolean;
 }
 
-/** One update of the parameters was made. */
+/** A step was made: one update of the parameters, unless it was skipped. */
 export interface StepEvent {
   readonly type: 'step';
-  /** The number of updates made so far: 1 after the first. */
+  /** The number of steps made so far, those included that were skipped: 1 after the first. */
   readonly step: number;
   /** The epoch it belongs to, counted from 0. */
   readonly epoch: number;
@@ -35,6 +35,13 @@ export interface StepEvent {
   readonly examples: number;
   /** The optimizer's scalars for this step: learning rate, bias corrections. */
   readonly scalars: { readonly [name: string]: number };
+  /** What the loss was multiplied by, for its gradients; absent where it isn't scaled. */
+  readonly lossScale?: number;
+  /**
+   * Whether the gradients of the scaled loss were not finite, so that nothing was updated; the next step has a smaller scale.
+   * Absent where the loss isn't scaled.
+   */
+  readonly skipped?: boolean;
 }
 
 /** An epoch is over, and validated. */
@@ -47,6 +54,8 @@ export interface EpochEvent {
   readonly validation?: Figures;
   /** Whether this was the best epoch so far, by the monitored figure. */
   readonly best: boolean;
+  /** How many of its steps were skipped; absent where the loss isn't scaled. */
+  readonly skipped?: number;
 }
 
 /** A checkpoint was written. */

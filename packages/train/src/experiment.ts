@@ -8,6 +8,7 @@ import {
   type ModelCard,
   type Optimizer,
   type Params,
+  type Precision,
   type Registry,
   type Specs,
   TenonError,
@@ -19,6 +20,7 @@ import {
 import type { Dataset } from '@tenon-ml/data';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Batch } from './evaluate.js';
+import type { LossScaling } from './loss_scaling.js';
 import type { EarlyStopping } from './monitor.js';
 import type { AnyLoss } from './options.js';
 
@@ -67,6 +69,9 @@ export interface Plan<
   readonly restoreBest?: boolean;
   /** Checkpoints are written after every epoch, and after so many steps. */
   readonly checkpointEverySteps?: number;
+  /** 'float32' by default; see `TrainerOptions`. What `runExperiment` is given goes first. */
+  readonly precision?: Precision;
+  readonly lossScaling?: LossScaling;
   readonly card?: Omit<ModelCard, 'metrics'>;
 }
 

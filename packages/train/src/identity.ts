@@ -2,12 +2,14 @@ import {
   type Json,
   joinPath,
   type LayerSpec,
+  type Precision,
   TenonError,
   type TensorSpec,
   type TransformationSpec,
   type TransformSpec,
   type Tree,
 } from '@tenon-ml/core';
+import type { LossScalingSpec } from './loss_scaling.js';
 
 /** What a checkpoint belongs to: a resume with other parts is refused, since it would be another run. */
 export interface Identity {
@@ -20,14 +22,18 @@ export interface Identity {
   /** By name, in order: the checkpoint holds their states. */
   readonly metrics?: readonly string[];
   readonly preprocessing?: readonly TransformationSpec[];
+  // Where they are absent, they are 'float32' and 'none'.
+  readonly precision?: Precision;
+  readonly lossScaling?: LossScalingSpec;
 }
 
 /** Throws `CHECKPOINT_INVALID` where a checkpoint is another experiment's, with the first thing that differs. */
 export function checkIdentity(mine: Identity, stored: Identity, where: string): void {
+  const theirs: Identity = { precision: 'float32', lossScaling: 'none', ...stored };
   for (const part of Object.keys(mine) as (keyof Identity)[]) {
-    if (stored[part] === undefined) continue;
+    if (theirs[part] === undefined) continue;
     // As JSON, since that is what the checkpoint keeps of it.
-    const difference = firstDifference(asJson(mine[part]), asJson(stored[part]));
+    const difference = firstDifference(asJson(mine[part]), asJson(theirs[part]));
     if (!difference) continue;
     const { path, now, before } = difference;
     throw new TenonError({

@@ -6,6 +6,7 @@ export {
   type Position,
   readLatestCheckpoint,
   type StoredCheckpoint,
+  updatesMade,
   writeCheckpoint,
 } from './checkpoint.js';
 export { type Batch, evaluateModel } from './evaluate.js';
@@ -13,6 +14,7 @@ export * from './event_log.js';
 export * from './events.js';
 export * from './experiment.js';
 export type { Identity } from './identity.js';
+export type { DynamicLossScaling, LossScale, LossScaling, LossScalingSpec } from './loss_scaling.js';
 export type { EarlyStopping } from './monitor.js';
 export type {
   AnyLoss,

@@ -17,6 +17,7 @@ import type { Dataset } from '@tenon-ml/data';
 import type { Checkpoint, HostCarry, StoredCheckpoint } from './checkpoint.js';
 import { type Batch, noBatches } from './evaluate.js';
 import { checkIdentity, type Identity } from './identity.js';
+import type { LossScalingSpec } from './loss_scaling.js';
 import type { Carry, StepParts } from './step.js';
 
 /** Parameters and states on the host. */
@@ -47,9 +48,10 @@ export function createNetwork(
   parts: StepParts,
   preprocessing: readonly Transform[],
   seed: number,
+  lossScaling: LossScalingSpec,
   input: Tree<TensorSpec>,
 ): Network {
-  const { model, loss, optimizer, metrics, backend } = parts;
+  const { model, loss, optimizer, metrics, backend, precision = 'float32' } = parts;
   const { params, state, output } = model.init(createKey(seed).foldIn('params'), input);
   const templates: HostCarry = { params, state, optimizer: optimizer.init(params) };
   const identity: Identity = {
@@ -60,6 +62,8 @@ export function createNetwork(
     loss: loss.spec,
     metrics: metrics.map(({ name }) => name),
     preprocessing: preprocessing.map(({ spec }) => spec),
+    precision,
+    lossScaling,
   };
 
   const network: Network = {

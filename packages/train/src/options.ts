@@ -13,6 +13,7 @@ import {
   type NdArray,
   type Optimizer,
   type Params,
+  type Precision,
   type Specs,
   TenonError,
   type TensorSpec,
@@ -23,6 +24,7 @@ import type { Dataset } from '@tenon-ml/data';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Batch } from './evaluate.js';
 import type { BestEpoch, EpochRecord, Figures, TrainEvent } from './events.js';
+import type { LossScaling } from './loss_scaling.js';
 import type { EarlyStopping } from './monitor.js';
 
 /** What a trainer is put together from. The loss has to take what the model gives out. */
@@ -47,6 +49,13 @@ export interface TrainerOptions<
   readonly preprocessing?: readonly Transform[];
   /** Saved with the model. */
   readonly classNames?: readonly string[];
+  /**
+   * What training and validation compute in, 'float32' by default. 'mixed-float16' needs a backend that can:
+   * `createTrainer` throws `BACKEND_UNAVAILABLE` otherwise. Parameters, states and the saved model are float32 all the same.
+   */
+  readonly precision?: Precision;
+  /** 'dynamic' by default with 'mixed-float16', 'none' with float32, where it changes no bit as long as nothing overflows. */
+  readonly lossScaling?: LossScaling;
 }
 
 /** A loss whatever its types. */
@@ -123,11 +132,15 @@ export interface Trainer {
     options: RunOptions & { readonly onEvent?: (event: TrainEvent) => void },
   ): Promise<FitResult>;
   /**
-   * The loss and the metrics over some data, in evaluation mode. Throws `DATA_INVALID` for data without a batch, and the
-   * signal's reason where it is aborted.
+   * The loss and the metrics over some data, in evaluation mode; in the trainer's own precision, as its validation, or in
+   * another: float32 is what the saved model gives. Throws `DATA_INVALID` for data without a batch, and the signal's reason
+   * where it is aborted.
    */
-  evaluate(batches: AsyncIterable<Batch>, options?: { readonly signal?: AbortSignal }): Promise<Figures>;
-  /** The outputs for a batch of raw inputs. */
+  evaluate(
+    batches: AsyncIterable<Batch>,
+    options?: { readonly signal?: AbortSignal; readonly precision?: Precision },
+  ): Promise<Figures>;
+  /** The outputs for a batch of raw inputs: the saved model's, in float32. */
   predict(input: Tree<NdArray>): Promise<Tree<NdArray>>;
   /** Saves the model as it stands. */
   save(store: ArtifactStore, card?: ModelCard): Promise<void>;
@@ -151,6 +164,11 @@ export function checkMetricNames(metrics: readonly Metric[]): void {
     got: `'${twice}' twice`,
     hint: 'Give one of them another name.',
   });
+}
+
+/** Whether a checkpoint is to be written behind a step. */
+export function isDue({ everySteps, wanted }: CheckpointOptions, step: number): boolean {
+  return (everySteps !== undefined && step % everySteps === 0) || wanted?.() === true;
 }
 
 /** Throws `INVALID_ARGUMENT` for counts that are none, and for data without an end. */

@@ -5,6 +5,7 @@ import {
   checkVersion,
   createKey,
   type Json,
+  type Precision,
   readJson,
   TenonError,
   writeJson,
@@ -32,6 +33,8 @@ export interface RunDescription {
   readonly seed: number;
   readonly backend: string;
   readonly data?: string;
+  /** Where it was said; the plan's otherwise. */
+  readonly precision?: Precision;
 }
 
 /** What came out of a run. `report.json`. */
@@ -43,7 +46,10 @@ export interface RunReport {
   readonly step: number;
   readonly history: readonly EpochRecord[];
   readonly best?: BestEpoch;
-  /** The test data's figures, for the model that was saved; absent without test data, and for an aborted run. */
+  /**
+   * The test data's figures, for the model that was saved: in float32, whatever the run trained in. Absent without test
+   * data, and for an aborted run.
+   */
   readonly test?: Figures;
   readonly backend: BackendInfo;
   /** Wall-clock seconds of this process; a resumed run counts only what came after. */
@@ -60,8 +66,10 @@ export interface RunExperimentOptions {
   readonly seed?: number;
   readonly data?: string;
   readonly origin?: Json;
+  /** What it trains in, in the place of what the plan says. */
+  readonly precision?: Precision;
   readonly signal?: AbortSignal;
-  /** Goes on where the run in the store stopped; options, seed and data are the run's own. */
+  /** Goes on where the run in the store stopped; options, seed, data and precision are the run's own. */
   readonly resume?: boolean;
   /** Asked after every step: whether to write a checkpoint now, besides those of the plan. */
   readonly checkpointWanted?: () => boolean;
@@ -115,11 +123,13 @@ export async function* runExperiment(
         seed: given.seed ?? 0,
         backend: backend.name,
         data: given.data,
+        precision: given.precision,
       };
   const info = await backend.init();
   const own = await setUpRun(experiment, description, { signal, note: given.note });
   const plan = adjust ? adjust(own) : own;
-  const trainer = await startTrainer({ ...plan, seed: description.seed, backend });
+  const { seed, precision = plan.precision } = description;
+  const trainer = await startTrainer({ ...plan, seed, precision, backend });
   const log = createEventLog(store, eventsPath);
   try {
     onTrainer?.(trainer, plan);
@@ -162,7 +172,8 @@ export async function* runExperiment(
     }
     if (!end) return;
     const training = (performance.now() - started) / 1000;
-    const test = plan.test && end.reason !== 'aborted' ? await trainer.evaluate(plan.test) : undefined;
+    const tested = plan.test && end.reason !== 'aborted' ? plan.test : undefined;
+    const test = tested && (await trainer.evaluate(tested, { precision: 'float32' }));
     await trainer.save(store, { name: experiment.name, ...plan.card, ...(test && { metrics: { test } }) });
     const report: RunReport = {
       format: 'tenon-report',

@@ -1,15 +1,13 @@
 import {
   type ArtifactStore,
-  createKey,
   type Json,
   type Metric,
   type ModelArtifact,
   type ModelCard,
   type NdArray,
   openModel,
-  read,
+  type Precision,
   saveModel,
-  scalars,
   TenonError,
   type TensorSpec,
   type Transform,
@@ -17,21 +15,20 @@ import {
 } from '@tenon-ml/core';
 import type { Dataset } from '@tenon-ml/data';
 import { checkNoneBeyond, type Position, readLatestCheckpoint, writeCheckpoint } from './checkpoint.js';
-import { diagnose } from './diagnosis.js';
 import {
   addSeen,
   type Batch,
-  countExamples,
   createBreather,
   emptyTally,
   evaluateBatches,
   figuresOf,
   noBatches,
   type Preparation,
-  prepareBatch,
   unlessAborted,
 } from './evaluate.js';
-import type { EpochRecord, Figures, StepEvent, TrainEvent } from './events.js';
+import type { EpochRecord, Figures, TrainEvent } from './events.js';
+import { type MadeStep, makeStep, type StepMaker } from './host_step.js';
+import { firstLossScale, resolveLossScaling, skippedSince } from './loss_scaling.js';
 import { bestOf, better, isStale, type Monitor, resolveMonitor } from './monitor.js';
 import { createNetwork, inferInput, type Network, type Weights } from './network.js';
 import {
@@ -40,6 +37,7 @@ import {
   checkMetricNames,
   checkRunOptions,
   type FitResult,
+  isDue,
   type RunOptions,
   type Trainer,
 } from './options.js';
@@ -49,10 +47,9 @@ import { compileEvaluationStep, compileTrainStep, type StepParts } from './step.
 export class Session implements Trainer {
   private readonly parts: StepParts;
   private readonly preprocessing: readonly Transform[];
-  private readonly seed: number;
   private readonly options: AnyTrainerOptions;
-  private readonly trainStep: ReturnType<typeof compileTrainStep>;
-  private readonly evaluationStep: ReturnType<typeof compileEvaluationStep>;
+  private readonly maker: StepMaker;
+  private readonly evaluationSteps: { readonly [P in Precision]: ReturnType<typeof compileEvaluationStep> };
   private network: Network | undefined;
   private position: Position;
   /** The weights of an epoch that was the best one when it ended. */
@@ -60,16 +57,19 @@ export class Session implements Trainer {
   private status: 'idle' | 'training' | 'disposed' = 'idle';
 
   constructor(options: AnyTrainerOptions) {
-    const { model, optimizer, metrics = [], backend, seed = 0 } = options;
+    const { model, optimizer, metrics = [], backend, seed = 0, precision = 'float32' } = options;
     const loss = options.loss as StepParts['loss'];
     checkMetricNames(metrics);
     this.options = options;
-    this.parts = { model, loss, optimizer, metrics, backend };
+    const lossScaling = resolveLossScaling(options.lossScaling, precision);
+    this.parts = { model, loss, optimizer, metrics, backend, precision };
     this.preprocessing = options.preprocessing ?? [];
-    this.seed = seed;
-    this.trainStep = compileTrainStep(this.parts);
-    this.evaluationStep = compileEvaluationStep(this.parts);
-    this.position = freshPosition(metrics);
+    this.maker = { parts: this.parts, trainStep: compileTrainStep(this.parts), lossScaling, seed };
+    this.evaluationSteps = {
+      float32: compileEvaluationStep({ ...this.parts, precision: 'float32' }),
+      'mixed-float16': compileEvaluationStep({ ...this.parts, precision: 'mixed-float16' }),
+    };
+    this.position = { ...freshPosition(metrics), lossScale: firstLossScale(lossScaling) };
     if (options.input) this.build(options.input);
   }
 
@@ -184,34 +184,21 @@ export class Session implements Trainer {
     }
   }
 
-  /** One update; `data` is the position of the data behind this batch. */
-  private async step(
-    network: Network,
-    batch: Batch,
-    data: Json,
-  ): Promise<Pick<StepEvent, 'loss' | 'examples' | 'scalars'>> {
-    const { metrics, optimizer } = this.parts;
-    const { step, epoch } = this.position;
-    const where = `step ${step + 1} (epoch ${epoch + 1})`;
-    const examples = countExamples(batch, where);
-    const prepared = prepareBatch(batch, this.preparation(network), where);
-    const rates = { ...optimizer.scalars(step) };
-    const control = {
-      scalars: scalars(rates),
-      key: createKey(this.seed).foldIn('step').foldIn(step).toNdArray(),
-    };
-    const { carry, seen } = this.trainStep(network.carry, prepared, control);
-    network.carry = carry;
-    const host = await read(seen);
-    const loss = Number(host.loss.data[0]);
-    if (host.halted.data[0] !== 0) {
-      network.clearHalt();
-      throw await diagnose(this.parts, network.carry, prepared, control, loss, where);
-    }
-    // The update is made: it counts even where a metric fails.
-    this.position = { ...this.position, step: step + 1, data };
-    this.position = { ...this.position, ...addSeen(this.position, metrics, host) };
-    return { loss, examples, scalars: rates };
+  /** One update, or a skip; `data` is the position of the data behind this batch. */
+  private async step(network: Network, batch: Batch, data: Json): Promise<MadeStep['event']> {
+    const preparation = this.preparation(network);
+    const { position, seen, event } = await makeStep(
+      this.maker,
+      network,
+      preparation,
+      this.position,
+      batch,
+      data,
+    );
+    // The step is made: it counts even where a metric fails.
+    this.position = position;
+    this.position = { ...position, ...addSeen(position, this.parts.metrics, seen) };
+    return event;
   }
 
   private validate(
@@ -230,10 +217,11 @@ export class Session implements Trainer {
     { earlyStopping, restoreBest }: RunOptions,
   ): Promise<EpochRecord> {
     const { metrics } = this.parts;
-    const { epoch, step, history } = this.position;
+    const { epoch, step, history, lossScale } = this.position;
     const figures = { epoch, train: figuresOf(this.position, metrics), ...(validation && { validation }) };
     const best = better(monitor, this.position.best, figures, earlyStopping?.minDelta);
-    const record: EpochRecord = { step, ...figures, best: best?.epoch === epoch };
+    const skipped = lossScale && { skipped: skippedSince(history, lossScale) };
+    const record: EpochRecord = { step, ...figures, best: best?.epoch === epoch, ...skipped };
     if (record.best && restoreBest) this.kept = { epoch, weights: await network.weights() };
     this.position = {
       ...freshPosition(metrics),
@@ -241,6 +229,7 @@ export class Session implements Trainer {
       epoch: epoch + 1,
       history: [...history, record],
       best,
+      lossScale,
     };
     return record;
   }
@@ -264,21 +253,24 @@ export class Session implements Trainer {
 
   async evaluate(
     batches: AsyncIterable<Batch>,
-    { signal }: { readonly signal?: AbortSignal } = {},
+    options: { readonly signal?: AbortSignal; readonly precision?: Precision } = {},
   ): Promise<Figures> {
-    const figures = await this.evaluateOn(this.built('evaluate'), batches, { where: 'evaluation', signal });
+    const { signal } = options;
+    const where = 'evaluation';
+    const figures = await this.evaluateOn(this.built('evaluate'), batches, { ...options, where });
     return unlessAborted(figures, signal);
   }
 
   private async evaluateOn(
     network: Network,
     batches: AsyncIterable<Batch>,
-    options: { readonly where: string; readonly signal?: AbortSignal },
+    options: { readonly where: string; readonly signal?: AbortSignal; readonly precision?: Precision },
   ): Promise<Figures | undefined> {
     const { params, state } = network.carry;
-    const { metrics } = this.parts;
+    const { metrics, precision = 'float32' } = this.parts;
+    const step = this.evaluationSteps[options.precision ?? precision];
     return evaluateBatches(
-      (batch) => this.evaluationStep(params, state, batch),
+      (batch) => step(params, state, batch),
       batches,
       this.preparation(network),
       metrics,
@@ -346,7 +338,8 @@ export class Session implements Trainer {
   }
 
   private build(input: Tree<TensorSpec>): Network {
-    this.network = createNetwork(this.parts, this.preprocessing, this.seed, input);
+    const { seed, lossScaling } = this.maker;
+    this.network = createNetwork(this.parts, this.preprocessing, seed, lossScaling, input);
     return this.network;
   }
 
@@ -382,10 +375,6 @@ export class Session implements Trainer {
     await onResume?.(stored.note);
     return true;
   }
-}
-
-function isDue({ everySteps, wanted }: CheckpointOptions, step: number): boolean {
-  return (everySteps !== undefined && step % everySteps === 0) || wanted?.() === true;
 }
 
 function freshPosition(metrics: readonly Metric[]): Position {

@@ -10,21 +10,23 @@ import {
   type Metric,
   type Optimizer,
   type Params,
+  type Precision,
   type Tree,
   treeLeaves,
+  treeMap,
   treeZip,
   valueAndGrad,
   weightedMean,
   weightedSums,
 } from '@tenon-ml/core';
-import { add, equal, logicalAnd, ones, scalar, type Tensor } from '@tensorflow/tfjs-core';
+import { add, equal, logicalAnd, mul, ones, scalar, type Tensor } from '@tensorflow/tfjs-core';
 
 /** What one step hands to the next. */
 export type Carry = {
   readonly params: Params<Tensor>;
   readonly state: Params<Tensor>;
   readonly optimizer: Params<Tensor>;
-  /** float32 scalar: 1 once a step wasn't finite; from then on nothing changes. */
+  /** float32 scalar: 1 once a step wasn't finite; nothing changes from then on, until the host sets it back. */
   readonly halted: Tensor;
 };
 
@@ -35,7 +37,12 @@ export type BatchTensors = {
 };
 
 /** What changes from step to step. */
-export type Control = { readonly scalars: { readonly [name: string]: Tensor }; readonly key: Tensor };
+export type Control = {
+  readonly scalars: { readonly [name: string]: Tensor };
+  readonly key: Tensor;
+  /** S and 1/S, where the loss is scaled. */
+  readonly lossScale?: { readonly scale: Tensor; readonly inverse: Tensor };
+};
 
 /** What the host reads of a step. `weighted` / `total` is the loss of the data, without regularisation. */
 export type Seen = {
@@ -53,19 +60,23 @@ export interface StepParts {
   readonly optimizer: Optimizer;
   readonly metrics: readonly Metric[];
   readonly backend: Backend;
+  readonly precision?: Precision;
 }
 
 /**
  * One step of training: forward, loss, backward, update, metrics. Where the loss or a gradient isn't finite, the old
  * parameters and states come back instead of the new ones, and `halted` is set.
+ *
+ * With a loss scale S, gradients are those of S · loss: they are looked at as they come, then multiplied by 1/S.
  */
 export function compileTrainStep(
   parts: StepParts,
 ): Compiled<[Carry, BatchTensors, Control], { carry: Carry; seen: Seen }> {
-  const { model, loss, optimizer, metrics, backend } = parts;
+  const { model, loss, optimizer, metrics, backend, precision } = parts;
   return compile(
     function trainStep(carry: Carry, batch: BatchTensors, control: Control) {
       const context = createContext({ training: true, key: control.key });
+      const { lossScale } = control;
       const { value, aux, grads } = valueAndGrad(
         (params: Params<Tensor>) => {
           const { output, state, losses = [] } = model.apply(params, carry.state, batch.input, context);
@@ -74,18 +85,28 @@ export function compileTrainStep(
             (sumSoFar, penalty) => add(sumSoFar, penalty),
             weightedMean(values, batch.weight),
           );
+          const unscaled: Tensor[] = lossScale ? [total] : [];
           return [
-            total,
-            { state, ...weightedSums(values, batch.weight), observed: observe(metrics, output, batch) },
+            lossScale ? mul(total, lossScale.scale) : total,
+            {
+              state,
+              ...weightedSums(values, batch.weight),
+              observed: observe(metrics, output, batch),
+              unscaled,
+            },
           ] as const;
         },
         { aux: true },
       )(carry.params);
       const { state, weighted, total, observed } = aux;
-      const updated = optimizer.update(grads, carry.optimizer, carry.params, control.scalars);
+      const [lossValue = value] = aux.unscaled;
+      const unscaledGrads = lossScale
+        ? (treeMap<Tensor, Tensor>(grads, (grad) => mul(grad, lossScale.inverse)) as Params<Tensor>)
+        : grads;
+      const updated = optimizer.update(unscaledGrads, carry.optimizer, carry.params, control.scalars);
 
       // The loss and all gradients are finite, and no step before was not.
-      const finite = allFinite([value, ...treeLeaves<Tensor>(grads)]);
+      const finite = allFinite([lossValue, ...treeLeaves<Tensor>(grads)]);
       const sound = logicalAnd(finite, equal(carry.halted, 0));
       const ifSound = <T extends Tree<Tensor>>(fresh: T, old: T): T => select(sound, fresh, old);
       const halted = choose(sound, scalar(0), scalar(1));
@@ -96,10 +117,10 @@ export function compileTrainStep(
           optimizer: ifSound(updated.state, carry.optimizer),
           halted,
         },
-        seen: { loss: value, weighted, total, halted, observed },
+        seen: { loss: lossValue, weighted, total, halted, observed },
       };
     },
-    { backend, donate: [0], name: 'train step' },
+    { backend, precision, donate: [0], name: 'train step' },
   );
 }
 
@@ -107,7 +128,7 @@ export function compileTrainStep(
 export function compileEvaluationStep(
   parts: Omit<StepParts, 'optimizer'>,
 ): Compiled<[Params<Tensor>, Params<Tensor>, BatchTensors], Pick<Seen, 'weighted' | 'total' | 'observed'>> {
-  const { model, loss, metrics, backend } = parts;
+  const { model, loss, metrics, backend, precision } = parts;
   return compile(
     function evaluationStep(params: Params<Tensor>, state: Params<Tensor>, batch: BatchTensors) {
       const { output } = model.apply(params, state, batch.input, createContext({ training: false }));
@@ -116,7 +137,7 @@ export function compileEvaluationStep(
         observed: observe(metrics, output, batch),
       };
     },
-    { backend, name: 'evaluation step' },
+    { backend, precision, name: 'evaluation step' },
   );
 }
 
