@@ -31,7 +31,7 @@ describe('bench', { timeout: 300_000 }, () => {
       skipped: {},
     });
     expect(report.results.map((result: { case: string }) => result.case)).toEqual(['step', 'eager']);
-    for (const { medianMs, minMs, maxMs, jsMs, dispatches, ...rest } of report.results) {
+    for (const { medianMs, minMs, maxMs, jsMs, dispatches, planBytes, ...rest } of report.results) {
       expect(rest).toEqual({
         peer: 'tenon',
         backend: 'wasm',
@@ -44,6 +44,7 @@ describe('bench', { timeout: 300_000 }, () => {
       expect(maxMs).toBeGreaterThanOrEqual(medianMs);
       expect(jsMs).toBeGreaterThan(0);
       if (dispatches !== undefined) expect(dispatches).toBeGreaterThan(0);
+      expect(planBytes === undefined).toBe(rest.case === 'eager');
     }
   });
 

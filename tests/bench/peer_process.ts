@@ -20,6 +20,8 @@ export interface Description {
   readonly dispatches?: number;
   /** Milliseconds that a step takes in JavaScript alone. */
   readonly jsMs?: number;
+  /** Bytes that a replayed step has in between. */
+  readonly planBytes?: number;
 }
 
 /** A peer that isn't installed here, or a workload that it can't express: no defect of the peer's. */

@@ -78,6 +78,7 @@ export function table({ group, rows, skips }: Measured): string {
       'by round',
       'launches',
       'JS ms',
+      'MB between',
     ],
     ...rows.map((row) => cellsOf(row, ours)),
   ];
@@ -116,6 +117,7 @@ function cellsOf(row: Row, ours: number | undefined): string[] {
     row.ratio === undefined || Number.isNaN(row.ratio) ? '' : format(row.ratio),
     row.dispatches === undefined ? '' : String(row.dispatches),
     row.jsMs === undefined ? '' : format(row.jsMs),
+    row.planBytes === undefined ? '' : format(row.planBytes / 1e6),
   ];
 }
 

@@ -18,6 +18,8 @@ export interface Result {
   readonly jsMs?: number;
   /** Kernels launched by a step. */
   readonly dispatches?: number;
+  /** Bytes that a replayed step has in between. */
+  readonly planBytes?: number;
 }
 
 /** What is compared with each other: everything of one batch size, one size of product, one number of threads. */
@@ -75,9 +77,10 @@ export function groupsOf(
 }
 
 /** The variants in which a peer runs in a group. */
-function casesOf(peer: string, { size }: Group): readonly string[] {
+function casesOf({ name, gpu }: PeerSource, { size }: Group): readonly string[] {
   if (size !== undefined) return [size];
-  return peer === 'tenon' ? ['step', 'eager'] : ['step'];
+  if (name !== 'tenon') return ['step'];
+  return gpu === 'webgpu' ? ['step', 'mixed', 'eager'] : ['step', 'eager'];
 }
 
 interface Unit {
@@ -145,7 +148,7 @@ export async function measure(
     progress(`${peer} (${backend}), ${name}: skipped: ${reason}`);
   };
 
-  const wanted = peers.flatMap((source) => casesOf(source.name, group).map((name) => ({ source, name })));
+  const wanted = peers.flatMap((source) => casesOf(source, group).map((name) => ({ source, name })));
   const shareMs = settings.groupMs / wanted.length;
   for (const { source, name } of wanted) {
     try {
@@ -228,7 +231,7 @@ async function warmUp(
 
 function row(unit: Unit, group: Group, ours: readonly (number | undefined)[] | undefined): Row {
   const times = unit.times.filter((time) => time !== undefined);
-  const { dispatches, jsMs } = unit.description;
+  const { dispatches, jsMs, planBytes } = unit.description;
   return {
     peer: unit.source.name,
     backend: unit.backend,
@@ -240,6 +243,7 @@ function row(unit: Unit, group: Group, ours: readonly (number | undefined)[] | u
     maxMs: Math.max(...times),
     ...(dispatches === undefined ? {} : { dispatches }),
     ...(jsMs === undefined ? {} : { jsMs }),
+    ...(planBytes === undefined ? {} : { planBytes }),
     rounds: times.length,
     times: unit.times,
     ...(ours ? { ratio: ratioByRound(unit.times, ours) } : {}),

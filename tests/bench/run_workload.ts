@@ -7,6 +7,7 @@ import {
   type Explanation,
   type NdArray,
   type Params,
+  type Precision,
   read,
   release,
   scalar,
@@ -15,6 +16,7 @@ import {
 } from '@tenon-ml/core';
 import { adam } from '@tenon-ml/optimizers';
 import { matMul, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
+import { scaleFactors } from '../../packages/train/src/loss_scaling.js';
 import { type Carry, compileTrainStep } from '../../packages/train/src/step.js';
 import type { InferenceWorkload, Product, ProductWorkload, TrainingWorkload, Workload } from './workload.js';
 
@@ -38,33 +40,38 @@ export interface Training extends Running {
  */
 export const benchLearningRate = 1e-5;
 
-/** Starts a workload at a batch size (training, inference) or a size of matrices (products), on a started backend. */
+/**
+ * Starts a workload at a batch size (training, inference) or a size of matrices (products), on a started backend. The case
+ * 'mixed' is in mixed precision.
+ */
 export function startWorkload(
   workload: Workload,
   unit: { readonly batch: number; readonly case: string },
   backend: Backend,
 ): Running {
-  if (workload.kind === 'training') return startTraining(workload, unit.batch, backend);
-  if (workload.kind === 'inference') return startInference(workload, unit.batch, backend);
+  const precision = unit.case === 'mixed' ? 'mixed-float16' : 'float32';
+  if (workload.kind === 'training') return startTraining(workload, unit.batch, backend, { precision });
+  if (workload.kind === 'inference') return startInference(workload, unit.batch, backend, precision);
   return startProduct(findProduct(workload, unit.case), backend);
 }
 
 /**
  * Training as a trainer does it: its own compiled step, a batch that comes from the host, rates and a key that change
- * with the step, and a loss that is read after each step. `batches` is how many batches take turns.
+ * with the step, and a loss that is read after each step. `batches` is how many batches take turns. In mixed precision the
+ * loss is scaled.
  */
 export function startTraining(
   workload: TrainingWorkload,
   batch: number,
   backend: Backend,
-  options: { readonly learningRate?: number; readonly batches?: number } = {},
+  options: { readonly learningRate?: number; readonly batches?: number; readonly precision?: Precision } = {},
 ): Training {
   const { model, loss } = workload;
-  const { learningRate = benchLearningRate, batches = 1 } = options;
+  const { learningRate = benchLearningRate, batches = 1, precision = 'float32' } = options;
   const key = createKey(1);
   const data = Array.from({ length: batches }, (_, i) => workload.data(key.foldIn('data').foldIn(i), batch));
   const optimizer = adam({ learningRate });
-  const step = compileTrainStep({ model, loss, optimizer, metrics: [], backend });
+  const step = compileTrainStep({ model, loss, optimizer, metrics: [], backend, precision });
   const { params, state } = model.init(key.foldIn('params'), workload.input);
   let carry: Carry = {
     ...upload({ params, state, optimizer: optimizer.init(params) }, backend),
@@ -76,6 +83,9 @@ export function startTraining(
       const control = {
         scalars: scalars({ ...optimizer.scalars(count) }),
         key: key.foldIn('step').foldIn(count).toNdArray(),
+        ...(precision !== 'float32' && {
+          lossScale: scaleFactors({ scale: 2 ** 16, streak: 0, skipped: 0 }),
+        }),
       };
       const result = step(carry, data[count % batches], control);
       count++;
@@ -90,7 +100,12 @@ export function startTraining(
 }
 
 /** Prediction as a loaded model does it: weights on the backend, a batch from the host, logits read. */
-function startInference(workload: InferenceWorkload, batch: number, backend: Backend): Running {
+function startInference(
+  workload: InferenceWorkload,
+  batch: number,
+  backend: Backend,
+  precision: Precision,
+): Running {
   const key = createKey(1);
   const model: AnyLayer = workload.model;
   const initial = model.init(key.foldIn('params'), workload.input);
@@ -99,7 +114,7 @@ function startInference(workload: InferenceWorkload, batch: number, backend: Bac
   const forward = compile(
     (params: Params<Tensor>, state: Params<Tensor>, images: Tensor) =>
       model.apply(params, state, images, createContext({ training: false })).output as Tensor,
-    { backend, name: 'predict' },
+    { backend, precision, name: 'predict' },
   );
   return {
     async step() {

@@ -4,7 +4,7 @@
  *     ← { version, backend, threads }, or { unavailable: reason }       once, at the start
  *     → { op: 'start', id, workload, batch, case }       ← { id } or { id, error } or { id, unsupported }
  *     → { op: 'run', id, steps }                         ← { id, times, loss } or { id, error }
- *     → { op: 'describe', id }                           ← { id, dispatches, jsMs }, once it has run
+ *     → { op: 'describe', id }                           ← { id, dispatches, jsMs, planBytes }, once it has run
  *     → { op: 'stop', id }                               ← { id }
  *
  * `times` are milliseconds, one for each step. The process ends when stdin does. python/serve.py says the same in Python.
@@ -28,6 +28,8 @@ export interface Started {
   dispatches?(): number | undefined;
   /** Milliseconds that a step takes in JavaScript alone. */
   jsMs?(): Promise<number | undefined>;
+  /** Bytes that a replayed step has in between. */
+  planBytes?(): number | undefined;
 }
 
 export interface Peer {
@@ -96,7 +98,7 @@ async function answer(peer: Peer, units: Map<number, Started>, request: Request)
   if (!unit) throw new Error(`unit ${id} was not started, or has failed`);
   if (op === 'describe') {
     const jsMs = await unit.jsMs?.();
-    return { dispatches: unit.dispatches?.(), jsMs };
+    return { dispatches: unit.dispatches?.(), jsMs, planBytes: unit.planBytes?.() };
   }
   const times: number[] = [];
   let loss: number | undefined;

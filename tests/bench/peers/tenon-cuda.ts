@@ -28,6 +28,7 @@ async function start(unit: Unit): Promise<Started> {
       const { mode, recordings } = running.explain();
       return mode === 'replayed' ? recordings[0].commands : undefined;
     },
+    planBytes: () => running.explain().recordings[0]?.bytes,
     async dispose() {
       running.dispose();
       await backend.dispose();

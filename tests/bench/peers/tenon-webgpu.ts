@@ -1,4 +1,7 @@
-/** Our own packages on `webgpu()`: replayed (`step` and the like), and with recording off (`eager`). */
+/**
+ * Our own packages on `webgpu()`: replayed (`step` and the like), in mixed precision (`mixed`), and with recording off
+ * (`eager`).
+ */
 import { webgpu } from '@tenon-ml/backend-webgpu';
 import { startWorkload } from '../run_workload.js';
 import { findWorkload } from '../workloads/index.js';
@@ -16,12 +19,17 @@ async function start(gpus: Gpus, unit: Unit): Promise<Started> {
   const record = unit.case !== 'eager';
   const backend = webgpu({ gpu: gpus.gpu, record });
   await backend.init();
+  if (unit.case === 'mixed' && !backend.recorder?.precisions?.includes('mixed-float16')) {
+    await backend.dispose();
+    throw new Unsupported('this GPU has no float16');
+  }
   const running = startWorkload(workload, unit, backend);
   let dispatches: number | undefined;
   return {
     step: () => running.step(),
     /** Known once `jsMs` has run. */
     dispatches: () => dispatches,
+    planBytes: () => running.explain().recordings[0]?.bytes,
     async jsMs() {
       const idle = webgpu({ gpu: gpus.idle, record });
       await idle.init();

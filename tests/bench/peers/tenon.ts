@@ -27,6 +27,7 @@ async function start(unit: Unit): Promise<Started> {
       const { mode, recordings } = running.explain();
       return mode === 'replayed' ? recordings[0].commands : undefined;
     },
+    planBytes: () => running.explain().recordings[0]?.bytes,
     jsMs: () => dryMs(record, (other) => startWorkload(workload, unit, other)),
     async dispose() {
       running.dispose();
