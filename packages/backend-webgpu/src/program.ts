@@ -25,10 +25,11 @@ export interface Program {
   readonly stores?: boolean;
   readonly loads?: readonly number[];
   /**
-   * What a plan in mixed precision may keep of its outputs in float16: what it 'makes', as products do, or what it 'passes'
-   * on, where its inputs are kept so. Sums, statistics and losses say nothing, and stay float32.
+   * What a plan in mixed precision may keep of its outputs in float16: what it 'makes', as products do; what it 'passes' on
+   * of its first input, or 'joins' of all of them, where these are kept so. Sums, statistics and losses say nothing, and
+   * stay float32.
    */
-  readonly float16?: 'makes' | 'passes';
+  readonly float16?: 'makes' | 'passes' | 'joins';
   /** The same with its factors rounded to float16, for programs that multiply. */
   readonly withFactorsInFloat16?: () => Program;
   /** WGSL at module scope: functions, workgroup variables. */

@@ -16,6 +16,7 @@ const base: Program = {
 const rounded: Program = { ...base, key: 'product of float16' };
 const PRODUCT: Program = { ...base, key: 'product', float16: 'makes', withFactorsInFloat16: () => rounded };
 const MOVE: Program = { ...base, key: 'move', inputs: ['f32'], float16: 'passes' };
+const JOIN: Program = { ...base, key: 'join', float16: 'joins' };
 const SUM: Program = { ...base, key: 'sum', inputs: ['f32'] };
 const RANDOM: Program = { ...base, key: 'random', inputs: ['i32'] };
 
@@ -152,6 +153,17 @@ describe('in float32 stays', () => {
     r.launch(SUM, [product]);
     r.map([product], { wide: true });
     expect(r.narrow()).toEqual([product]);
+  });
+
+  test('what is joined of float16 and float32, but not what is passed on of the first', () => {
+    const r = new Recorded();
+    const product = narrowProduct(r);
+    r.launch(JOIN, [product, r.argument()]);
+    r.launch(JOIN, [r.argument(), product]);
+    r.launch({ ...MOVE, inputs: ['f32', 'f32'] }, [r.argument(), product]);
+    const passed = r.launch({ ...MOVE, inputs: ['f32', 'f32'] }, [product, r.argument()]);
+    const together = r.launch(JOIN, [product, passed]);
+    expect(r.narrow()).toEqual([product, passed, together]);
   });
 
   test('what tfjs’s kernels read and make', () => {

@@ -184,7 +184,7 @@ function concatProgram(element: 'f32' | 'i32', count: number, isWhole: boolean):
     workgroup: [WORKGROUP, 1, 1],
     stores: isWhole,
     loads: numbers,
-    float16: 'passes',
+    float16: 'joins',
     body: `
       let i = (group.y * groups.x + group.x) * ${WORKGROUP}u + lane;
       if (i >= u.size) { return; }

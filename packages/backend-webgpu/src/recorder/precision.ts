@@ -120,11 +120,10 @@ function kindsOf(steps: readonly Step[], buffers: readonly Buffer[]): ReadonlyMa
 
 function kindOfLaunch({ program, inputs }: LaunchCommand, kinds: readonly Kind[]): Kind {
   const ofNumbers = inputs.flatMap((_, k) => (narrowElement(program.inputs[k]) ? [kinds[k]] : []));
-  if (ofNumbers.every((kind) => kind === 'neutral'))
-    return program.float16 === 'makes' ? 'narrow' : 'neutral';
   if (program.float16 === 'makes') return 'narrow';
-  if (program.float16 === 'passes') return ofNumbers[0] === 'neutral' ? joined(ofNumbers) : ofNumbers[0];
-  return 'wide';
+  if (ofNumbers.every((kind) => kind === 'neutral')) return 'neutral';
+  if (program.float16 === 'passes') return ofNumbers[0];
+  return program.float16 === 'joins' ? joined(ofNumbers) : 'wide';
 }
 
 /** The kind of each output of a graph. */
