@@ -42,12 +42,16 @@ export function checkOf(subgroups: Subgroups): string {
     ${declarations}
     @compute @workgroup_size(${WORKGROUP}) fn main(@builtin(local_invocation_index) lane: u32,
       @builtin(subgroup_size) subgroupSize: u32, @builtin(subgroup_invocation_id) place: u32) {
-      let isFull = subgroupAdd(1u) == subgroupSize && subgroupMax(place) == subgroupSize - 1u;
+      // && would make control flow of what comes after it, and these need all invocations.
+      let count = subgroupAdd(1u);
+      let first = subgroupMin(lane);
+      let last = subgroupMax(place);
       let isSized = subgroupSize >= ${least}u && subgroupSize <= ${most}u && ${WORKGROUP}u % subgroupSize == 0u;
-      let isNeighbour = place == lane % subgroupSize && subgroupMin(lane) == lane - place;
+      let isFull = count == subgroupSize && last == subgroupSize - 1u;
+      let isNeighbour = place == lane % subgroupSize && first == lane - place;
       var total = lane;
       ${code}
-      y[lane] = select(0u, 1u, isFull && isSized && isNeighbour && total == ${expected});
+      y[lane] = select(0u, 1u, isSized && isFull && isNeighbour && total == ${expected});
     }`;
 }
 
