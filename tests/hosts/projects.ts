@@ -15,7 +15,11 @@ const WASM_ONLY = ['backends/wasm/**'];
 /** About the GPU alone; the project `tests` leaves them out too. */
 const WEBGPU_ONLY = ['backends/webgpu/**'];
 /** What needs float16, which SwiftShader lacks, or larger subgroups than its own: the project `webgpu-f16`. */
-const WEBGPU_F16 = ['webgpu_f16/**/*.test.ts'];
+const WEBGPU_F16 = [
+  'webgpu_f16/**/*.test.ts',
+  'backends/webgpu/subgroups.test.ts',
+  'backends/kernels/attention.test.ts',
+];
 /** About TensorFlow alone: only the project `cuda` runs them. */
 const CUDA_ONLY = ['cuda/**/*.test.ts'];
 /** About what builds the binding to it: the project `cuda-setup`. */

@@ -1,4 +1,5 @@
 import { TenonError } from '@tenon-ml/core';
+import { findSubgroups, type Subgroups } from './subgroups.js';
 
 /** What a device was made of: for `init`'s answer, for `tenon doctor`, and for messages. */
 export interface Found {
@@ -10,6 +11,8 @@ export interface Found {
   readonly info: GPUAdapterInfo;
   /** Whether it is a GPU in software (SwiftShader, lavapipe, WARP). */
   readonly isSoftware: boolean;
+  /** What kernels may know of its subgroups; undefined where they can't use them. */
+  readonly subgroups: Subgroups | undefined;
 }
 
 export interface AdapterOptions {
@@ -62,7 +65,8 @@ export async function openDevice({ gpu, powerPreference }: AdapterOptions): Prom
   const description = [info.vendor, info.architecture, info.description].filter(Boolean).join(' ');
   const isSoftware =
     info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|warp|basic render/i.test(description);
-  return { gpu: implementation, device, description: description || 'GPU', info, isSoftware };
+  const subgroups = await findSubgroups(device, info);
+  return { gpu: implementation, device, description: description || 'GPU', info, isSoftware, subgroups };
 }
 
 const isNode = typeof process !== 'undefined' && process.versions?.node !== undefined;

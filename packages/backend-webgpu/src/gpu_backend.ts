@@ -25,6 +25,7 @@ import {
 import { type Profile, Profiler } from './profiler.js';
 import { elementOf, Pipelines, type Program } from './program.js';
 import type { Trace } from './recorder/trace.js';
+import type { Subgroups } from './subgroups.js';
 import { Base, commonUniforms, packUniforms, type TfjsProgram, type TfjsUniform } from './tfjs.js';
 import { Workspace, type WorkspaceSession } from './workspace.js';
 
@@ -44,6 +45,8 @@ export interface MapOperand {
 export class GpuBackend extends Base {
   readonly commands: Device;
   readonly pipelines: Pipelines;
+  /** What kernels may know of the device's subgroups; undefined where they can't use them. */
+  readonly subgroups: Subgroups | undefined;
   /** What watches the commands, if anything does. */
   trace: Trace | undefined;
   /** Times the dispatches of replays, if it is there. */
@@ -58,6 +61,7 @@ export class GpuBackend extends Base {
     super(found.device, found.info);
     this.commands = new Device(found.device);
     this.pipelines = new Pipelines(found.device);
+    this.subgroups = found.subgroups;
     this.#workspace = new Workspace(this.commands);
   }
 

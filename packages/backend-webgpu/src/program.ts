@@ -9,7 +9,7 @@ export type Element = 'f32' | 'i32' | 'vec4f' | 'f16' | 'vec4h' | 'atomic<i32>' 
  * A kernel in WGSL, without what can be generated: bindings, uniforms, the entry point.
  *
  * Its code finds the inputs as `x0`, `x1`, …, the outputs as `y0`, …, its uniforms as `u.NAME`, and `global`, `local`,
- * `group`, `groups` (vec3u) and `lane` (u32), the builtins. Two hooks let a plan join elementwise work to it:
+ * `group`, `groups` (vec3u), `lane` and, on a device that has it, `subgroupSize` (u32), the builtins. Two hooks let a plan join elementwise work to it:
  *
  * - `store(i, value)` writes element i of y0; a program that writes each of them once, and by `store` alone, says `stores`.
  * - `load0(i)` reads element i of x0 (and so on); `loads` lists the inputs that are read by it alone, about once each.
@@ -64,6 +64,8 @@ export function hostScalar(place: number, element: 'f32' | 'i32'): string {
   return `${element === 'f32' ? 'hostFloat' : 'hostInteger'}(${place}u)`;
 }
 
+const SUBGROUP_SIZE = ', @builtin(subgroup_size) subgroupSize: u32';
+
 /** The complete WGSL. */
 export function sourceOf(program: Program, joined?: Joined): string {
   const outputs = joined?.outputs ?? program.outputs;
@@ -93,6 +95,7 @@ export function sourceOf(program: Program, joined?: Joined): string {
   const all = [code, ...bindings].join('\n');
   return [
     ...(/\b(f16|vec4h|narrowed\w*)\b/.test(all) ? ['enable f16;'] : []),
+    ...(/\bsubgroup[A-Z]/.test(code) ? ['enable subgroups;'] : []),
     ...(uniforms.length > 0 ? [`struct Uniforms { ${uniforms.join(', ')} }`] : []),
     ...bindings.map((binding, i) => `@group(0) @binding(${i}) ${binding}`),
     preludeOf(code),
@@ -102,7 +105,7 @@ export function sourceOf(program: Program, joined?: Joined): string {
     `@compute @workgroup_size(${program.workgroup.join(', ')})`,
     'fn main(@builtin(global_invocation_id) global: vec3u, @builtin(local_invocation_id) local: vec3u,',
     '  @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,',
-    '  @builtin(local_invocation_index) lane: u32) {',
+    `  @builtin(local_invocation_index) lane: u32${/\bsubgroupSize\b/.test(code) ? SUBGROUP_SIZE : ''}) {`,
     program.body,
     '}',
   ].join('\n');

@@ -128,7 +128,7 @@ function putLast(name: string): void {
   registerBackend(name, factory, -1);
 }
 
-function infoOf({ device, description, isSoftware }: Found): BackendInfo {
+function infoOf({ device, description, isSoftware, subgroups }: Found): BackendInfo {
   return Object.freeze({
     name: 'webgpu',
     device: `GPU, ${description}${isSoftware ? ' (in software)' : ''}`,
@@ -137,7 +137,7 @@ function infoOf({ device, description, isSoftware }: Found): BackendInfo {
       kernels: 'wgsl',
       software: isSoftware,
       'shader-f16': device.features.has('shader-f16'),
-      subgroups: device.features.has('subgroups'),
+      subgroups: subgroups !== undefined,
       'timestamp-query': device.features.has('timestamp-query'),
       maxBufferBytes: device.limits.maxBufferSize,
     }),

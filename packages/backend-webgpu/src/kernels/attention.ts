@@ -3,6 +3,8 @@ import { floatBits } from '../data.js';
 import type { GpuBackend } from '../gpu_backend.js';
 import { linearGroups } from '../graph.js';
 import type { Program } from '../program.js';
+import type { Subgroups } from '../subgroups.js';
+import { overRows } from './attention_rows.js';
 import {
   blocked,
   CHUNK,
@@ -13,6 +15,7 @@ import {
   TILES,
   tileTimesRows,
 } from './attention_tiles.js';
+import { variantOf } from './join.js';
 import { defineKernel, type Kernel } from './kernel.js';
 import { WORKGROUP } from './layout.js';
 
@@ -36,10 +39,12 @@ const UNIFORMS = ['count', 'queries', 'keys', 'size', 'width', 'causal', 'blocks
   .map((name) => `${name}: u32`)
   .concat('scale: f32');
 
-/** Where the four scores of an invocation are hidden: beyond the keys, or, where causal, later than the query. */
+/** Tiles, and the weights of scores. */
 const DECLARATIONS = `
   ${TILES}
-  var<workgroup> highs: array<f32, ${WORKGROUP}>;
+  fn largestOf(scores: vec4f) -> f32 {
+    return maximum(maximum(scores.x, scores.y), maximum(scores.z, scores.w));
+  }
   fn isLowest(x: f32) -> bool { return bitcast<u32>(x) == 0xff800000u; }
   // e^(score − high). Where all scores so far are −∞, none has a weight yet.
   fn weightOf(score: f32, high: f32) -> f32 {
@@ -48,24 +53,6 @@ const DECLARATIONS = `
   }
   fn weightsOf(scores: vec4f, high: f32) -> vec4f {
     return vec4f(weightOf(scores.x, high), weightOf(scores.y, high), weightOf(scores.z, high), weightOf(scores.w, high));
-  }
-  // The largest of a row of the tile, for its eight invocations.
-  fn largestOfRow(lane: u32, scores: vec4f) -> f32 {
-    highs[lane] = maximum(maximum(scores.x, scores.y), maximum(scores.z, scores.w));
-    workgroupBarrier();
-    let first = lane / 8u * 8u;
-    var high = highs[first];
-    for (var k = 1u; k < 8u; k++) { high = maximum(high, highs[first + k]); }
-    return high;
-  }
-  fn sumOfRow(lane: u32, value: f32) -> f32 {
-    workgroupBarrier();
-    highs[lane] = value;
-    workgroupBarrier();
-    let first = lane / 8u * 8u;
-    var total = 0f;
-    for (var k = 0u; k < 8u; k++) { total += highs[first + k]; }
-    return total;
   }`;
 
 /** Begins a program whose workgroups each have a block of queries. */
@@ -97,6 +84,7 @@ const ONLINE = `
   total = total * rescaling + dot(weights, vec4f(1f));`;
 
 function program(
+  subgroups: Subgroups | undefined,
   name: string,
   count: number,
   inputs: readonly string[],
@@ -106,14 +94,14 @@ function program(
 ): Program {
   const names = inputs.map((input, k) => [new RegExp(`\\b${input}Data\\b`, 'g'), `x${k}`] as const);
   return {
-    key: `${name} ${count}`,
+    key: `${name} ${count}${variantOf(subgroups)}`,
     outputs: Array(outputs).fill('f32'),
     inputs: inputs.map(() => 'f32'),
     uniforms: UNIFORMS,
     workgroup: [WORKGROUP, 1, 1],
     stores,
     ...(name !== 'attentionStatistics' && { float16: 'makes' }),
-    declarations: DECLARATIONS,
+    declarations: `${DECLARATIONS}\n${overRows(subgroups)}`,
     body: names.reduce((text, [pattern, binding]) => text.replace(pattern, binding), body),
   };
 }
@@ -123,9 +111,10 @@ function program(
  * the largest score so far, and what was summed is rescaled where a larger one comes. Milakov and Gimelshein 2018, "Online
  * normalizer calculation for softmax"; Dao et al. 2022, "FlashAttention".
  */
-function forwardProgram(count: number): Program {
+function forwardProgram(count: number, subgroups: Subgroups | undefined): Program {
   const all = chunks(count);
   return program(
+    subgroups,
     'attention',
     count,
     ['query', 'key', 'value'],
@@ -158,8 +147,9 @@ function forwardProgram(count: number): Program {
 }
 
 /** What the gradient needs of each query: its largest score, Σ e^(score − largest), and Σ P∘dP. */
-function statisticsProgram(): Program {
+function statisticsProgram(_: number, subgroups: Subgroups | undefined): Program {
   return program(
+    subgroups,
     'attentionStatistics',
     1,
     ['dy', 'query', 'key', 'value'],
@@ -187,9 +177,10 @@ function statisticsProgram(): Program {
 }
 
 /** dquery = scale · dS·K, with dS = P ∘ (dP − Σ P∘dP), of a block of queries. */
-function queryGradProgram(count: number): Program {
+function queryGradProgram(count: number, subgroups: Subgroups | undefined): Program {
   const all = chunks(count);
   return program(
+    subgroups,
     'attentionQueryGrad',
     count,
     ['dy', 'query', 'key', 'value', 'known'],
@@ -223,7 +214,7 @@ function queryGradProgram(count: number): Program {
 }
 
 /** dkey = scale · dSᵀ·Q and dvalue = Pᵀ·dy, of a block of keys, which passes over the queries that see it. */
-function keyGradProgram(count: number): Program {
+function keyGradProgram(count: number, subgroups: Subgroups | undefined): Program {
   const all = chunks(count);
   const written = (name: string, output: string, size: string): string =>
     all
@@ -237,6 +228,7 @@ function keyGradProgram(count: number): Program {
       )
       .join('\n');
   return program(
+    subgroups,
     'attentionKeyGrad',
     count,
     ['dy', 'query', 'key', 'value', 'known'],
@@ -279,7 +271,7 @@ const MOST_CHUNKS = 4;
 /** Runs a program on blocks of so many rows, which makes columns of some sizes. */
 function launch(
   gpu: GpuBackend,
-  of: (count: number) => Program,
+  of: (count: number, subgroups: Subgroups | undefined) => Program,
   inputs: readonly TensorInfo[],
   outputs: readonly TensorInfo[],
   { sizes, attrs, rows, columns }: { sizes: Sizes; attrs: Attrs; rows: number; columns: number },
@@ -291,7 +283,7 @@ function launch(
   const blocks = Math.ceil(rows / TILE);
   if (count * blocks === 0) return;
   gpu.launch(
-    of(held),
+    of(held, gpu.subgroups),
     inputs,
     outputs,
     [count, queries, keys, size, width, Number(attrs.causal), blocks, columnGroups, floatBits(attrs.scale)],

@@ -1,22 +1,24 @@
 import { OneHot, type OneHotAttrs, Softmax, type SoftmaxAttrs, util } from '@tensorflow/tfjs-core';
 import { stridedAccess } from '../graph.js';
 import { f32Literal } from '../prelude.js';
+import type { Subgroups } from '../subgroups.js';
 import { defineKernel, type Kernel } from './kernel.js';
 import { type RowCode, type RowLayout, rowGroups, rowLayout, rowProgram } from './rows.js';
 
 /** The largest element of the row, and Σ e^(x − largest). */
-function statistics({ each, element }: RowCode, input: number): string {
+function statistics(row: RowCode, input: number): string {
+  const { each, element } = row;
   return `
     var high = -infinity();
     ${each(`high = maximum(high, ${element(input)});`)}
-    high = largestOfRow(lane, high);
+    high = ${row.largest('high')};
     var total = 0f;
     ${each(`total += exponential(${element(input)} - high);`)}
-    total = sumOfRow(lane, total);`;
+    total = ${row.sum('total')};`;
 }
 
-const softmaxProgram = (layout: RowLayout) =>
-  rowProgram(layout, {
+const softmaxProgram = (subgroups: Subgroups | undefined, layout: RowLayout) =>
+  rowProgram(subgroups, layout, {
     key: 'softmax',
     inputs: 1,
     wide: [0],
@@ -35,12 +37,12 @@ const softmax = defineKernel<SoftmaxAttrs>(Softmax, ({ inputs: { logits }, attrs
   const out = gpu.allocate(shape, 'float32');
   if (rows * count === 0) return out;
   const layout = rowLayout(count);
-  gpu.launch(softmaxProgram(layout), [logits], [out], [rows, count], rowGroups(rows, layout));
+  gpu.launch(softmaxProgram(gpu.subgroups, layout), [logits], [out], [rows, count], rowGroups(rows, layout));
   return out;
 });
 
-const crossEntropyProgram = (layout: RowLayout) =>
-  rowProgram(layout, {
+const crossEntropyProgram = (subgroups: Subgroups | undefined, layout: RowLayout) =>
+  rowProgram(subgroups, layout, {
     key: 'softmaxCrossEntropy',
     inputs: 2,
     wide: [0, 1],
@@ -49,7 +51,7 @@ const crossEntropyProgram = (layout: RowLayout) =>
       let logTotal = logarithm(total);
       var loss = 0f;
       ${row.each(`loss += ${row.element(1)} * (${row.element(0)} - high - logTotal);`)}
-      loss = sumOfRow(lane, loss);
+      loss = ${row.sum('loss')};
       if (inside && along == 0u) { store(row, -loss); }`,
   });
 
@@ -60,13 +62,19 @@ const softmaxCrossEntropy = defineKernel('SoftmaxCrossEntropy', ({ inputs: { log
   const out = gpu.allocate([rows], 'float32');
   if (rows === 0) return out;
   const layout = rowLayout(count);
-  gpu.launch(crossEntropyProgram(layout), [logits, target], [out], [rows, count], rowGroups(rows, layout));
+  gpu.launch(
+    crossEntropyProgram(gpu.subgroups, layout),
+    [logits, target],
+    [out],
+    [rows, count],
+    rowGroups(rows, layout),
+  );
   return out;
 });
 
 // dy is one number a row: what makes it is made again by each invocation, which is less than a dispatch of its own.
-const crossEntropyGradProgram = (layout: RowLayout) =>
-  rowProgram(layout, {
+const crossEntropyGradProgram = (subgroups: Subgroups | undefined, layout: RowLayout) =>
+  rowProgram(subgroups, layout, {
     key: 'softmaxCrossEntropyGrad',
     inputs: 3,
     wide: [1, 2],
@@ -77,7 +85,7 @@ const crossEntropyGradProgram = (layout: RowLayout) =>
       let logTotal = logarithm(total);
       var mass = 0f;
       ${row.each(`mass += ${row.element(2)};`)}
-      mass = sumOfRow(lane, mass);
+      mass = ${row.sum('mass')};
       if (inside) {
         let above = load0(row);
         ${row.each(`store(base + column, above * (exponential(${row.element(1)} - high - logTotal) * mass - ${row.element(2)}));`)}
@@ -93,7 +101,7 @@ const softmaxCrossEntropyGrad = defineKernel(
     if (rows * count === 0) return [out];
     const layout = rowLayout(count);
     gpu.launch(
-      crossEntropyGradProgram(layout),
+      crossEntropyGradProgram(gpu.subgroups, layout),
       [dy, logits, target],
       [out],
       [rows, count],

@@ -45,19 +45,6 @@ export function placing({ lanes, width, rows }: Layout): string {
     let inside = column < u.inner && row < u.outer;`;
 }
 
-/** Joins the totals of the lanes of a row or column in a tree: the first lane has the whole. */
-export function tree(lanes: number, width: number): string {
-  return `
-    scratch[lane] = total;
-    for (var half = ${lanes / 2}u; half > 0u; half = half / 2u) {
-      workgroupBarrier();
-      if (along < half) {
-        total = combine(total, scratch[lane + half * ${width}u]);
-        scratch[lane] = total;
-      }
-    }`;
-}
-
 /** A reduction in parts of `chunk` elements of the reduced axis. */
 export interface Cut {
   readonly chunk: number;

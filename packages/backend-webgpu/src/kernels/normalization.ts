@@ -4,8 +4,10 @@ import type { GpuBackend, MapOperand } from '../gpu_backend.js';
 import { linearGroups, stridedAccess } from '../graph.js';
 import { f32Literal } from '../prelude.js';
 import type { Program } from '../program.js';
+import type { Subgroups } from '../subgroups.js';
+import { type Join, joining, SUM, variantOf } from './join.js';
 import { defineKernel, type Kernel } from './kernel.js';
-import { cut, layoutOf, placing, tree, WORKGROUP } from './layout.js';
+import { cut, layoutOf, placing, WORKGROUP } from './layout.js';
 import { type RowCode, type RowLayout, rowGroups, rowLayout, rowProgram } from './rows.js';
 
 interface Attrs {
@@ -13,20 +15,21 @@ interface Attrs {
 }
 
 /** Mean of the row and 1/√(σ² + ε). The variance is of the centered values: E[x²] − E[x]² would cancel. */
-function moments({ each, element }: RowCode, input: number): string {
+function moments(row: RowCode, input: number): string {
+  const { each, element } = row;
   return `
     let divisor = f32(u.count);
     var center = 0f;
     ${each(`center += ${element(input)};`)}
-    center = sumOfRow(lane, center) / divisor;
+    center = ${row.sum('center')} / divisor;
     var variance = 0f;
     ${each(`let away = ${element(input)} - center; variance += away * away;`)}
-    variance = sumOfRow(lane, variance) / divisor;
+    variance = ${row.sum('variance')} / divisor;
     let factor = reciprocalSquareRoot(variance + u.epsilon);`;
 }
 
-const layerNormProgram = (layout: RowLayout) =>
-  rowProgram(layout, {
+const layerNormProgram = (subgroups: Subgroups | undefined, layout: RowLayout) =>
+  rowProgram(subgroups, layout, {
     key: 'layerNorm',
     inputs: 3,
     wide: [0],
@@ -44,13 +47,19 @@ const layerNorm = defineKernel<Attrs>('LayerNorm', ({ inputs: { x, scale, bias }
   if (rows * count === 0) return out;
   const layout = rowLayout(count);
   const words = [rows, count, floatBits(attrs.epsilon)];
-  gpu.launch(layerNormProgram(layout), [x, scale, bias], [out], words, rowGroups(rows, layout));
+  gpu.launch(
+    layerNormProgram(gpu.subgroups, layout),
+    [x, scale, bias],
+    [out],
+    words,
+    rowGroups(rows, layout),
+  );
   return out;
 });
 
 // Four numbers of each row: mean, factor, and what the gradient loses by them, mean(g) and mean(g·x̂) with g = dy·scale.
-const layerNormRowsProgram = (layout: RowLayout) =>
-  rowProgram(layout, {
+const layerNormRowsProgram = (subgroups: Subgroups | undefined, layout: RowLayout) =>
+  rowProgram(subgroups, layout, {
     key: 'layerNormRows',
     inputs: 3,
     wide: [0, 1],
@@ -64,8 +73,8 @@ const layerNormRowsProgram = (layout: RowLayout) =>
         let g = ${row.element(0)} * x2[column];
         level += g;
         tilt += g * ((${row.element(1)} - center) * factor);`)}
-      level = sumOfRow(lane, level) / divisor;
-      tilt = sumOfRow(lane, tilt) / divisor;
+      level = ${row.sum('level')} / divisor;
+      tilt = ${row.sum('tilt')} / divisor;
       if (inside && along == 0u) {
         y0[4u * row] = center;
         y0[4u * row + 1u] = factor;
@@ -84,7 +93,13 @@ const layerNormGrad = defineKernel<Attrs>('LayerNormGrad', ({ inputs: { dy, x, s
   const layout = rowLayout(count);
   const known = gpu.allocate([rows, 4], 'float32');
   const words = [rows, count, floatBits(attrs.epsilon)];
-  gpu.launch(layerNormRowsProgram(layout), [dy, x, scale], [known], words, rowGroups(rows, layout));
+  gpu.launch(
+    layerNormRowsProgram(gpu.subgroups, layout),
+    [dy, x, scale],
+    [known],
+    words,
+    rowGroups(rows, layout),
+  );
   const ofRow = (k: number): MapOperand => ({
     tensor: known,
     access: stridedAccess([rows, count], [4, 0], k),
@@ -121,15 +136,19 @@ const PER_COLUMN: ColumnSums = {
 };
 const OF_PARTS: ColumnSums = { key: 'parts', inputs: 2, loads: [0, 1], terms: ['above', 'load1(at)'] };
 
+const PAIRS: Join = { ...SUM, type: 'vec2f' };
+
 function columnSumsProgram(
+  subgroups: Subgroups | undefined,
   { key, inputs, loads, terms }: ColumnSums,
   rows: number,
   columns: number,
 ): Program {
   const layout = layoutOf(rows, columns);
   const { lanes, width } = layout;
+  const { declarations, code } = joining(subgroups, layout, PAIRS, 'first');
   return {
-    key: `columnSums ${key} ${lanes} ${width}`,
+    key: `columnSums ${key} ${lanes} ${width}${variantOf(subgroups)}`,
     outputs: ['f32', 'f32'],
     inputs: Array(inputs).fill('f32'),
     uniforms: [
@@ -144,8 +163,7 @@ function columnSumsProgram(
     workgroup: [WORKGROUP, 1, 1],
     loads,
     declarations: `
-      ${lanes > 1 ? `var<workgroup> scratch: array<vec2f, ${WORKGROUP}>;` : ''}
-      fn combine(a: vec2f, b: vec2f) -> vec2f { return a + b; }
+      ${declarations}
       fn term(row: u32, column: u32) -> vec2f {
         let at = row * u.inner + column;
         let above = load0(at);
@@ -165,7 +183,7 @@ function columnSumsProgram(
         if (k < end) { total += term(k, column); }
         total += more;
       }
-      ${lanes > 1 ? tree(lanes, width) : ''}
+      ${code}
       if (inside && along == 0u) {
         y0[part * u.inner + column] = total.x;
         y1[part * u.inner + column] = total.y;
@@ -187,7 +205,7 @@ function columnSums(
   const shape = parts === 1 ? [columns] : [parts, columns];
   const results = [gpu.allocate(shape, 'float32'), gpu.allocate(shape, 'float32')];
   gpu.launch(
-    columnSumsProgram(sums, rows, columns),
+    columnSumsProgram(gpu.subgroups, sums, rows, columns),
     inputs,
     results,
     [1, rows, columns, chunk, parts, columnBlocks, floatBits(epsilon)],

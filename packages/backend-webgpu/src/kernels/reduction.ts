@@ -18,8 +18,10 @@ import { floatBits } from '../data.js';
 import type { GpuBackend } from '../gpu_backend.js';
 import { linearGroups, stridedAccess } from '../graph.js';
 import { elementOf, type Program } from '../program.js';
+import type { Subgroups } from '../subgroups.js';
+import { extremum, type Join, joining, variantOf } from './join.js';
 import { defineKernel, type Kernel } from './kernel.js';
-import { cut, type Layout, layoutOf, placing, type Reduced, tree, WORKGROUP } from './layout.js';
+import { cut, type Layout, layoutOf, placing, type Reduced, WORKGROUP } from './layout.js';
 
 /** How numbers are joined, in WGSL, for float32 and for int32 (and bool). */
 interface Operation {
@@ -27,22 +29,46 @@ interface Operation {
   readonly initial: readonly [float: string, integer: string];
   /** Of `a` and `b`. */
   readonly combine: readonly [float: string, integer: string];
+  /** Of all `a` of a subgroup. */
+  readonly whole: readonly [float: string, integer: string];
 }
 
-const SUM: Operation = { name: 'sum', initial: ['0f', '0i'], combine: ['a + b', 'a + b'] };
-const PRODUCT: Operation = { name: 'product', initial: ['1f', '1i'], combine: ['a * b', 'a * b'] };
+const SUM: Operation = {
+  name: 'sum',
+  initial: ['0f', '0i'],
+  combine: ['a + b', 'a + b'],
+  whole: ['subgroupAdd(a)', 'subgroupAdd(a)'],
+};
+const PRODUCT: Operation = {
+  name: 'product',
+  initial: ['1f', '1i'],
+  combine: ['a * b', 'a * b'],
+  whole: ['subgroupMul(a)', 'subgroupMul(a)'],
+};
 const LARGEST: Operation = {
   name: 'largest',
   initial: ['-infinity()', '-2147483647i - 1i'],
   combine: ['maximum(a, b)', 'max(a, b)'],
+  whole: [extremum('subgroupMax', 'a'), 'subgroupMax(a)'],
 };
 const LEAST: Operation = {
   name: 'least',
   initial: ['infinity()', '2147483647i'],
   combine: ['minimum(a, b)', 'min(a, b)'],
+  whole: [extremum('subgroupMin', 'a'), 'subgroupMin(a)'],
 };
-const ALL: Operation = { name: 'all', initial: ['1f', '1i'], combine: ['a * b', 'a & b'] };
-const ANY: Operation = { name: 'any', initial: ['0f', '0i'], combine: ['maximum(a, b)', 'a | b'] };
+const ALL: Operation = {
+  name: 'all',
+  initial: ['1f', '1i'],
+  combine: ['a * b', 'a & b'],
+  whole: ['subgroupMul(a)', 'subgroupAnd(a)'],
+};
+const ANY: Operation = {
+  name: 'any',
+  initial: ['0f', '0i'],
+  combine: ['maximum(a, b)', 'a | b'],
+  whole: [extremum('subgroupMax', 'a'), 'subgroupOr(a)'],
+};
 
 /** The axes to reduce in the middle; where they don't adjoin, a permutation makes them the last ones first. */
 function arrange(gpu: GpuBackend, x: TensorInfo, axes: readonly number[]): [TensorInfo, Reduced, boolean] {
@@ -89,6 +115,7 @@ function remaining(shape: readonly number[], axes: readonly number[], keepDims: 
 }
 
 function reduceProgram(
+  subgroups: Subgroups | undefined,
   operation: Operation,
   input: 'f32' | 'i32',
   element: 'f32' | 'i32',
@@ -97,9 +124,19 @@ function reduceProgram(
 ): Program {
   const { lanes, width } = layout;
   const kind = element === 'f32' ? 0 : 1;
+  const { declarations, code } = joining(
+    subgroups,
+    layout,
+    {
+      type: element,
+      combine: (a, b) => `combine(${a}, ${b})`,
+      whole: (value) => operation.whole[kind].replace(/\ba\b/g, value),
+    },
+    'first',
+  );
   const loaded = (at: string): string => (input === element ? `load0(${at})` : `${element}(load0(${at}))`);
   return {
-    key: `reduce ${operation.name} ${input} ${element} ${lanes} ${width}${divides ? ' divided' : ''}`,
+    key: `reduce ${operation.name} ${input} ${element} ${lanes} ${width}${divides ? ' divided' : ''}${variantOf(subgroups)}`,
     outputs: [element],
     inputs: [input],
     uniforms: [
@@ -115,7 +152,7 @@ function reduceProgram(
     stores: true,
     loads: [0],
     declarations: `
-      ${lanes > 1 ? `var<workgroup> scratch: array<${element}, ${WORKGROUP}>;` : ''}
+      ${declarations}
       fn combine(a: ${element}, b: ${element}) -> ${element} { return ${operation.combine[kind]}; }`,
     // Four results in the making, for loads that don't wait for each other.
     body: `
@@ -137,7 +174,7 @@ function reduceProgram(
         for (; k < end; k += ${lanes}u) { total = combine(total, ${loaded('base + k * u.inner')}); }
         total = combine(combine(total, more.x), combine(more.y, more.z));
       }
-      ${lanes > 1 ? tree(lanes, width) : ''}
+      ${code}
       if (inside && along == 0u) {
         store((row * u.parts + part) * u.inner + column, ${divides ? 'total / u.divisor' : 'total'});
       }`,
@@ -161,7 +198,14 @@ function reduceInto(
   const whole = parts === 1;
   const target = whole ? out : gpu.allocate([outer, parts, inner], out.dtype);
   gpu.launch(
-    reduceProgram(operation, elementOf(x.dtype), element, layout, whole && divisor !== undefined),
+    reduceProgram(
+      gpu.subgroups,
+      operation,
+      elementOf(x.dtype),
+      element,
+      layout,
+      whole && divisor !== undefined,
+    ),
     [x],
     [target],
     [outer, count, inner, chunk, parts, columnBlocks, floatBits(divisor ?? 1)],
@@ -203,12 +247,20 @@ function reduction(kernelName: string, operation: Operation, dtypes: Dtypes, ave
   });
 }
 
+const FOUND: Join = {
+  type: 'Found',
+  combine: (a, b) => `combine(${a}, ${b})`,
+  shuffled: (value, mask) =>
+    `Found(subgroupShuffleXor(${value}.value, ${mask}), subgroupShuffleXor(${value}.at, ${mask}))`,
+};
+
 /** Where the first of the largest (or least) stands. NaN in the first place stays there, any other is passed over. */
-function positionProgram(better: '>' | '<', layout: Layout): Program {
+function positionProgram(subgroups: Subgroups | undefined, better: '>' | '<', layout: Layout): Program {
   const { lanes, width } = layout;
+  const { declarations, code } = joining(subgroups, layout, FOUND, 'first');
   const worst = better === '>' ? '-infinity()' : 'infinity()';
   return {
-    key: `position ${better} ${lanes} ${width}`,
+    key: `position ${better} ${lanes} ${width}${variantOf(subgroups)}`,
     outputs: ['i32'],
     inputs: ['f32'],
     uniforms: ['outer: u32', 'count: u32', 'inner: u32', 'parts: u32', 'columnBlocks: u32'],
@@ -217,7 +269,7 @@ function positionProgram(better: '>' | '<', layout: Layout): Program {
     loads: [0],
     declarations: `
       struct Found { value: f32, at: u32 }
-      ${lanes > 1 ? `var<workgroup> scratch: array<Found, ${WORKGROUP}>;` : ''}
+      ${declarations}
       fn combine(a: Found, b: Found) -> Found {
         if (b.value ${better} a.value || (b.value == a.value && b.at < a.at)) { return b; }
         return a;
@@ -235,7 +287,7 @@ function positionProgram(better: '>' | '<', layout: Layout): Program {
           total = combine(total, Found(value, k));
         }
       }
-      ${lanes > 1 ? tree(lanes, width) : ''}
+      ${code}
       if (inside && along == 0u) { store(row * u.inner + column, i32(total.at)); }`,
   };
 }
@@ -252,7 +304,7 @@ function position(kernelName: string, better: '>' | '<'): Kernel {
     const layout = layoutOf(count, inner);
     const columnBlocks = Math.ceil(inner / layout.width);
     gpu.launch(
-      positionProgram(better, layout),
+      positionProgram(gpu.subgroups, better, layout),
       [x],
       [out],
       [outer, count, inner, 1, columnBlocks],

@@ -1,5 +1,7 @@
 import { linearGroups } from '../graph.js';
 import type { Program } from '../program.js';
+import type { Subgroups } from '../subgroups.js';
+import { type Join, joining, LARGEST, SUM, sizeParameter, variantOf } from './join.js';
 import { powerOfTwo, WORKGROUP } from './layout.js';
 
 /** Elements that an invocation goes through, at the least, before another is asked to help. */
@@ -32,6 +34,9 @@ export interface RowCode {
   each(code: string): string;
   /** The element of an input in that column. */
   element(input: number): string;
+  /** A number of each of the row's invocations, joined to one that all of them get; all have to come here. */
+  sum(value: string): string;
+  largest(value: string): string;
 }
 
 export interface RowProgram {
@@ -47,14 +52,18 @@ export interface RowProgram {
   readonly stores?: boolean;
   readonly float16?: Program['float16'];
   /**
-   * WGSL. There are `row`, `base` (where it begins), `inside` (whether it is one), `along` (which of the row's
-   * invocations this is), and `sumOfRow(lane, value)` and `largestOfRow(lane, value)`, which all of them have to call.
+   * WGSL. There are `row`, `base` (where it begins), `inside` (whether it is one), and `along` (which of the row's
+   * invocations this is).
    */
   code(row: RowCode): string;
 }
 
 /** A program of float32 that works on rows, each by a few invocations or by a workgroup. */
-export function rowProgram(layout: RowLayout, program: RowProgram): Program {
+export function rowProgram(
+  subgroups: Subgroups | undefined,
+  layout: RowLayout,
+  program: RowProgram,
+): Program {
   const { lanes, rows, held } = layout;
   const { wide, loads = [] } = program;
   const each = (code: string): string =>
@@ -65,12 +74,14 @@ export function rowProgram(layout: RowLayout, program: RowProgram): Program {
         }`
       : `if (inside) { for (var column = along; column < u.count; column += ${lanes}u) { ${code} } }`;
   const element = (input: number): string => (held > 0 ? `held${input}[j]` : `x${input}[base + column]`);
-  const code = program.code({ each, element });
-  const declarations = ['sum', 'largest']
-    .filter((name) => code.includes(`${name}OfRow`))
-    .map((name) => joinOf(name, lanes));
+  const { parameter, argument } = sizeParameter(subgroups);
+  const joined = (name: string) => (value: string) => `${name}OfRow(lane, ${argument}${value})`;
+  const code = program.code({ each, element, sum: joined('sum'), largest: joined('largest') });
+  const joins = Object.entries(JOINS)
+    .filter(([name]) => code.includes(`${name}OfRow`))
+    .map(([name, join]) => ({ name, ...joining(subgroups, { lanes, width: 1 }, join, 'all') }));
   return {
-    key: `${program.key} ${lanes} ${held}`,
+    key: `${program.key} ${lanes} ${held}${variantOf(subgroups)}`,
     outputs: Array(program.outputs ?? 1).fill('f32'),
     inputs: Array(program.inputs).fill('f32'),
     uniforms: ['rows: u32', 'count: u32', ...(program.uniforms ?? [])],
@@ -78,7 +89,16 @@ export function rowProgram(layout: RowLayout, program: RowProgram): Program {
     stores: program.stores ?? true,
     ...(program.float16 && { float16: program.float16 }),
     loads: [...loads, ...(held > 0 ? wide : [])].sort(),
-    declarations: `var<workgroup> scratch: array<f32, ${WORKGROUP}>;\n${declarations.join('\n')}`,
+    declarations: [
+      joins[0]?.declarations ?? '',
+      ...joins.map(
+        (join) => `fn ${join.name}OfRow(lane: u32, ${parameter}value: f32) -> f32 {
+          var total = value;
+          ${join.code}
+          return total;
+        }`,
+      ),
+    ].join('\n'),
     body: `
       let along = lane % ${lanes}u;
       let row = (group.y * groups.x + group.x) * ${rows}u + lane / ${lanes}u;
@@ -90,20 +110,4 @@ export function rowProgram(layout: RowLayout, program: RowProgram): Program {
   };
 }
 
-/** Joins a number of each of a row's invocations to one that all of them get, in a tree. */
-function joinOf(name: string, lanes: number): string {
-  const joined = (a: string, b: string): string => (name === 'sum' ? `${a} + ${b}` : `maximum(${a}, ${b})`);
-  if (lanes === 1) return `fn ${name}OfRow(lane: u32, value: f32) -> f32 { return value; }`;
-  return `
-    fn ${name}OfRow(lane: u32, value: f32) -> f32 {
-      let along = lane % ${lanes}u;
-      workgroupBarrier();
-      scratch[lane] = value;
-      for (var half = ${lanes / 2}u; half > 0u; half = half / 2u) {
-        workgroupBarrier();
-        if (along < half) { scratch[lane] = ${joined('scratch[lane]', 'scratch[lane + half]')}; }
-      }
-      workgroupBarrier();
-      return scratch[lane - along];
-    }`;
-}
+const JOINS: { readonly [name in 'sum' | 'largest']: Join } = { sum: SUM, largest: LARGEST };
