@@ -76,6 +76,12 @@ function build(output: Output, exit: (code: number) => void): Command {
     .option('--epochs <number>', 'how many epochs', parseCount)
     .option('--set <name=value>', 'set an option of the experiment; may be repeated', collect, [])
     .option('--data <path>', 'the data, for experiments that take a folder or a file')
+    .addOption(
+      new Option(
+        '--precision <precision>',
+        "what it trains in; mixed-float16 is for webgpu (default: the experiment's own, or float32)",
+      ).choices(['float32', 'mixed-float16']),
+    )
     .action(async (name, flags) => exit(printTrained(await train(name, flags, output), output)));
 
   withBackend(add('resume <run>', 'go on with a run that was stopped or killed')).action(async (run, flags) =>

@@ -61,6 +61,10 @@ describe('a call', () => {
     [['train', 'digits-cnn', '--epochs', 'many'], /'many' is invalid\. Expected an integer of at least 0\./],
     [['train', 'digits-cnn', '--seed', '0.5'], /'0\.5' is invalid/],
     [['train', 'digits-cnn', '--out'], /argument missing/],
+    [
+      ['train', 'digits-cnn', '--precision', 'float16'],
+      /'float16' is invalid\. Allowed choices are float32, mixed-float16\./,
+    ],
     [['setup'], /expected what to set up, which is cuda, got nothing: tenon setup cuda/],
     [['setup', 'wasm'], /which is cuda, got 'wasm'/],
     [['setup', 'cuda', '--device', 'tpu'], /'tpu' is invalid\. Expected gpu or cpu\./],
@@ -136,6 +140,39 @@ describe('--backend, where there is no GPU', () => {
       1,
       "Error: --backend: There is no backend 'webgp'. Did you mean 'webgpu'?\n",
     ]);
+  });
+});
+
+describe('--precision', () => {
+  test('mixed-float16 on a backend without it ends in one message with 1, and leaves no folder', async () => {
+    const run = join(folder, 'mixed');
+    const args = ['--epochs', '0', '--backend', 'wasm', '--precision', 'mixed-float16', '--out', run];
+    const { code, json, stderr } = await tenon('train', 'digits-cnn', ...args, '--json');
+    expect(code).toBe(1);
+    expect(json().error).toMatchObject({ code: 'BACKEND_UNAVAILABLE' });
+    expect(stderr).toMatch(
+      /^Error: precision: expected a backend that computes in 'mixed-float16', got 'wasm', which computes in float32 here\. Use WebGPU .*\n$/,
+    );
+    expect(existsSync(run)).toBe(false);
+  });
+
+  test('is kept in run.json, for those who go on with the run', async () => {
+    const run = join(folder, 'precise');
+    const args = ['--epochs', '0', '--backend', 'wasm', '--precision', 'float32', '--out', run];
+    expect(await tenon('train', 'digits-cnn', ...args)).toMatchObject({ code: 0 });
+    const file = join(run, 'run.json');
+    const description = JSON.parse(await readFile(file, 'utf8'));
+    expect(description.precision).toBe('float32');
+    await writeFile(file, JSON.stringify({ ...description, precision: 'mixed-float16' }));
+    const { code, json } = await tenon('resume', run, '--json');
+    expect(code).toBe(1);
+    expect(json().error.message).toContain("expected a backend that computes in 'mixed-float16', got 'wasm'");
+    // The saved model is one of float32, wherever it was trained.
+    expect(await tenon('evaluate', run)).toMatchObject({ code: 0 });
+  });
+
+  test('is told by train --help', async () => {
+    expect((await tenon('train', '--help')).stdout).toMatch(/--precision <precision>\s+what it trains in/);
   });
 });
 

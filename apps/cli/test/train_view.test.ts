@@ -51,6 +51,21 @@ test('plain: a line at the start, one an epoch, one at the end, without escape c
   );
 });
 
+test('plain: an epoch tells how many of its steps were skipped, where some were', () => {
+  const epochs = [2, 1, 0].map((skipped, epoch) =>
+    epochEnd(epoch, { validation: undefined, best: false, skipped }),
+  );
+  expect(
+    written(false, [start(), ...epochs])
+      .split('\n')
+      .slice(2, 5),
+  ).toEqual([
+    'epoch 1/3  train loss 0.3457  accuracy 0.9000  0.1s  2 steps skipped',
+    'epoch 2/3  train loss 0.3457  accuracy 0.9000  0.1s  1 step skipped',
+    'epoch 3/3  train loss 0.3457  accuracy 0.9000  0.1s',
+  ]);
+});
+
 test('plain: a resumed run, one that was stopped, and one without validation', () => {
   const resumed = start({ epochs: 1, epoch: 0, step: 5, stepsPerEpoch: null, resumed: true });
   const trained = epochEnd(0, { validation: undefined, best: false });

@@ -1,6 +1,6 @@
 import { type ArtifactStore, isTenonError, readJson, TenonError, writeJson } from '@tenon-ml/core';
 import { adjustLearningRate } from '@tenon-ml/optimizers';
-import { type AnyPlan, listCheckpoints } from '@tenon-ml/train';
+import { type AnyPlan, readLatestCheckpoint, updatesMade } from '@tenon-ml/train';
 
 /** From the update of number `step` on (0 is the first) the rate is multiplied by `factor`. */
 export interface RateChange {
@@ -12,11 +12,12 @@ export interface RateChange {
 export interface LearningRateControl {
   /** By step. */
   readonly changes: readonly RateChange[];
-  /** What the rate of a step is multiplied by: a function of the step alone; 1 before the first change. */
+  /** What the rate of an update is multiplied by: a function of its number alone; 1 before the first change. */
   factor(step: number): number;
   /**
-   * Multiplies the schedule's rate by a factor from the next step on, in the place of earlier factors, and returns that
-   * step. It takes effect at once; the file is written when the promise resolves. Who waits for that before the run's next
+   * Multiplies the schedule's rate by a factor from the next update on, in the place of earlier factors, and returns its
+   * number. (Without loss scaling every step is an update. Right behind one that was skipped it is the second update from
+   * there: the next has asked for its rate already.) It takes effect at once; the file is written when the promise resolves. Who waits for that before the run's next
    * event can be killed at any moment. Throws `INVALID_ARGUMENT` for a factor that is no finite number of at least 0.
    */
   set(factor: number): Promise<number>;
@@ -35,8 +36,8 @@ const path = 'learning-rate.json';
  */
 export async function learningRateControl(store: ArtifactStore): Promise<LearningRateControl> {
   let changes = await readChanges(store);
-  // The step that was asked for last: a change counts from the one behind it. A resume goes on from the newest checkpoint.
-  let asked = (await stepsMade(store)) - 1;
+  // The update that was asked for last: a change counts from the one behind it. A resume goes on from the newest checkpoint.
+  let asked = (await storedUpdates(store)) - 1;
   let writing: Promise<void> = Promise.resolve();
   const factor = (step: number): number => changes.findLast((change) => change.step <= step)?.factor ?? 1;
   return {
@@ -72,9 +73,9 @@ export async function learningRateControl(store: ArtifactStore): Promise<Learnin
 }
 
 /** The updates that the newest checkpoint holds; 0 without one. */
-async function stepsMade(store: ArtifactStore): Promise<number> {
-  const newest = (await listCheckpoints(store)).at(-1);
-  return newest === undefined ? 0 : Number(/step-(\d+)\./.exec(newest)?.[1] ?? 0);
+async function storedUpdates(store: ArtifactStore): Promise<number> {
+  const newest = await readLatestCheckpoint(store);
+  return newest ? updatesMade(newest.position) : 0;
 }
 
 async function readChanges(store: ArtifactStore): Promise<readonly RateChange[]> {

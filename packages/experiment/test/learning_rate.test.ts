@@ -1,8 +1,9 @@
 import { type ArtifactStore, memoryStore, readJson, writeJson } from '@tenon-ml/core';
 import { cpu } from '@tenon-ml/testkit';
 import { runExperiment, type StepEvent } from '@tenon-ml/train';
+import { mul } from '@tensorflow/tfjs-core';
 import { describe, expect, test } from 'vitest';
-import { documentExperiment, learningRateControl } from '../src/index.js';
+import { documentExperiment, type LearningRateControl, learningRateControl } from '../src/index.js';
 import { preset } from './support.js';
 
 const rows = Array.from({ length: 40 }, (_, i) => `${Math.sin(i)},${Math.cos(3 * i)},${i % 3}`);
@@ -78,6 +79,47 @@ describe('learningRateControl', () => {
     ]);
     // Before the first step of a resume, too, it is the step that comes next.
     expect(await (await learningRateControl(store)).set(1)).toBe(9);
+  });
+
+  test('counts updates, not steps, where some were skipped', async () => {
+    /** The same, with gradients so large that at the first scales they are infinite. */
+    const amplified = ({ loss, ...plan }: Parameters<LearningRateControl['adjust']>[0]) => ({
+      ...plan,
+      loss: Object.assign(
+        (prediction: never, target: never) => {
+          const { values, weights } = loss(prediction, target);
+          return { values: mul(values, 2 ** 30), weights };
+        },
+        { spec: loss.spec },
+      ),
+      lossScaling: { initial: 2 ** 102 },
+      checkpointEverySteps: 1,
+    });
+    const store = memoryStore();
+    const train = async (stop: number, resume: boolean) => {
+      const rate = await learningRateControl(store);
+      const first = await rate.set(resume ? 0.5 : 1);
+      const steps: StepEvent[] = [];
+      const adjust = (plan: Parameters<typeof rate.adjust>[0]) => amplified(rate.adjust(plan));
+      const options = { backend: cpu(), store, seed: 2, resume, adjust };
+      for await (const event of runExperiment(experiment, options)) {
+        if (event.type === 'step') steps.push(event);
+        if (event.type === 'checkpoint' && steps.length >= stop) break;
+      }
+      return { first, steps };
+    };
+    const { steps } = await train(7, false);
+    const skips = steps.filter(({ skipped }) => skipped).length;
+    // The case to test: steps that were skipped, and some that were not.
+    expect(skips).toBeGreaterThan(0);
+    expect(skips).toBeLessThan(7);
+    const { first, steps: more } = await train(1, true);
+    expect(first).toBe(7 - skips);
+    expect(more[0].step).toBe(8);
+    const name = Object.keys(more[0].scalars).find((scalar) => scalar.endsWith('learningRate')) ?? '';
+    const { factor } = await learningRateControl(store);
+    expect([factor(first - 1), factor(first)]).toEqual([1, 0.5]);
+    expect(more[0].scalars[name]).toBeLessThan(0.6 * steps[6].scalars[name]);
   });
 
   test('begins with what is there, and before a run with its first step', async () => {

@@ -62,6 +62,14 @@ export interface ExplanationGolden {
   readonly causal?: boolean;
 }
 
+/** A case of scaling.safetensors: a loss scale over random steps. */
+export interface ScalingGolden {
+  readonly initial: number;
+  readonly growthInterval: number;
+  readonly steps: number;
+  readonly note?: string;
+}
+
 /** What a case says of itself, by family. */
 export interface GoldenFamilies {
   layers: LayerGolden;
@@ -69,6 +77,7 @@ export interface GoldenFamilies {
   optimizers: OptimizerGolden;
   metrics: MetricGolden;
   explanations: ExplanationGolden;
+  scaling: ScalingGolden;
 }
 
 /** One case: its description, and its tensors by the name within the case. */

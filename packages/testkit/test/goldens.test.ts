@@ -11,7 +11,14 @@ import {
   toFloat32,
 } from '../src/index.js';
 
-const families: (keyof GoldenFamilies)[] = ['layers', 'losses', 'optimizers', 'metrics', 'explanations'];
+const families: (keyof GoldenFamilies)[] = [
+  'layers',
+  'losses',
+  'optimizers',
+  'metrics',
+  'explanations',
+  'scaling',
+];
 
 function anyCases(family: keyof GoldenFamilies): readonly GoldenCase<unknown>[] {
   return loadGoldens(family);

@@ -14,6 +14,7 @@ import { softmaxCrossEntropy } from '@tenon-ml/losses';
 import { accuracy } from '@tenon-ml/metrics';
 import { adam } from '@tenon-ml/optimizers';
 import { cpu } from '@tenon-ml/testkit';
+import fc from 'fast-check';
 import { expect } from 'vitest';
 import type { Trainer, TrainerOptions } from '../src/index.js';
 
@@ -66,4 +67,9 @@ export async function contents(store: ArtifactStore): Promise<Record<string, str
   for (const path of await store.list())
     files[path] = new TextDecoder('latin1').decode(await store.read(path));
   return files;
+}
+
+/** Powers of two, by their exponents. */
+export function powers(least: number, most: number): fc.Arbitrary<number> {
+  return fc.integer({ min: least, max: most }).map((exponent) => 2 ** exponent);
 }

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
-import { TenonError } from '@tenon-ml/core';
+import { type Precision, TenonError } from '@tenon-ml/core';
 import { folderStore } from '@tenon-ml/core/node';
 import { learningRateControl } from '@tenon-ml/experiment';
 import {
@@ -31,6 +31,8 @@ export interface TrainFlags extends BackendFlags {
   readonly epochs?: number;
   readonly set: readonly string[];
   readonly data?: string;
+  /** The experiment's own by default. */
+  readonly precision?: Precision;
 }
 
 /** What a training ends with. */
@@ -54,8 +56,9 @@ export async function train(nameOrFile: string, flags: TrainFlags, output: Outpu
       hint: `Go on with it: tenon resume ${show(folder)}; or choose another folder with --out.`,
     });
   }
-  const { seed = found.seed ?? 0, data } = flags;
-  return execute(found, { folder, flags, options, seed, data: data && resolve(data), resume: false }, output);
+  const { seed = found.seed ?? 0, data, precision } = flags;
+  const description = { options, seed, data: data && resolve(data), precision };
+  return execute(found, { folder, flags, ...description, resume: false }, output);
 }
 
 /** What is to be trained, and the run's folder: a document looks for its data there, where no other place is given. */
@@ -96,6 +99,7 @@ interface Execution {
   readonly options?: ExperimentOptions;
   readonly seed?: number;
   readonly data?: string;
+  readonly precision?: Precision;
 }
 
 async function execute(found: FoundExperiment, execution: Execution, output: Output): Promise<TrainResult> {

@@ -57,6 +57,7 @@ export function epochLine(
   const train = formatFigures(event.train);
   const validation = event.validation && formatFigures(event.validation);
   const best = event.best ? `  ${colors.green('best')}` : '';
+  const skipped = event.skipped ? `  ${colors.yellow(`${plural(event.skipped, 'step')} skipped`)}` : '';
   const time = epochSeconds === undefined ? '' : `  ${colors.dim(formatDuration(epochSeconds))}`;
   const head = `${colors.dim('epoch')} ${count}`;
 
@@ -66,7 +67,10 @@ export function epochLine(
   const variants = [`${both('validation')}${time}`, both('val'), `${head}  ${decisive}`];
   // Room for the mark is kept whether it is there or not: the lines of a run shall be alike.
   const fitting = variants.find((line) => fits(`${line}  best`, columns));
-  if (fitting !== undefined) return `${fitting}${best}`;
+  if (fitting !== undefined) {
+    const whole = `${fitting}${best}${skipped}`;
+    return fits(whole, columns) ? whole : `${fitting}${best}`;
+  }
   return `${count}${event.best ? colors.green('*') : ' '} ${decisive}`;
 }
 
