@@ -1,4 +1,5 @@
-import { type Access, type Graph, linearGroups, writeNodes } from './graph.js';
+import { floatBits } from './data.js';
+import { type Access, type Graph, linearGroups, type Node, writeNodes } from './graph.js';
 import type { Element, Joined, Program } from './program.js';
 
 const WORKGROUP = 256;
@@ -34,7 +35,7 @@ export interface JoinedParts {
 }
 
 /**
- * Joins graphs that compute the same, each on buffers of its own. What lies in the region `arena`, of which `element`s are
+ * Joins graphs that compute the same but for numbers, each on buffers of its own. What lies in the region `arena`, of which `element`s are
  * bound for reading and writing, is read and written there. If there are several graphs, all their outputs lie there.
  *
  * The code is written once, whatever the number of parts: a table in the uniforms says where a part begins and ends, and
@@ -76,7 +77,15 @@ export function joinParts(
     );
     return `read${k}(${table.column(regions.map((region) => inputs.bind(region, operand.element)))}, ${at})`;
   });
-  const { lines, result } = writeNodes(first, loaded, undefined);
+  const nodes = first.nodes.map((node, k) => {
+    const numbers = graphs.map((graph) => literalOf(graph.nodes[k]));
+    if (numbers.every((number) => number === undefined || Object.is(number, numbers[0]))) return node;
+    return {
+      ...node,
+      code: `bitcast<f32>(${table.column(numbers.map((number) => floatBits(number ?? 0)))})`,
+    };
+  });
+  const { lines, result } = writeNodes({ ...first, nodes }, loaded, undefined);
   const outputs: number[] = [arena];
   const elements: Element[] = [element];
   for (const [k, { node }] of first.outputs.entries()) {
@@ -123,8 +132,15 @@ fn compute(block: u32, lane: u32) {
 }
 
 /** The most words of the table that a part takes. */
-export function wordsOf({ operands, outputs }: Graph<number>): number {
-  return 4 * Math.ceil((2 + 2 * operands.length + outputs.length) / 4);
+export function wordsOf({ operands, outputs, nodes }: Graph<number>): number {
+  const literals = nodes.filter((node) => literalOf(node) !== undefined).length;
+  return 4 * Math.ceil((2 + 2 * operands.length + outputs.length + literals) / 4);
+}
+
+/** The float32 number that a node is, if it is one: parts may differ in it. */
+export function literalOf({ code, args }: Node): number | undefined {
+  const isNumber = args.length === 0 && /^\(?-?\d[\d.e+-]*f\)?$/.test(code);
+  return isNumber ? Number.parseFloat(code.replace('(', '')) : undefined;
 }
 
 /** How an operand is read, as a function of `i`; numbers that tell are part of the code. */

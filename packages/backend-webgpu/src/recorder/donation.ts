@@ -47,7 +47,8 @@ export interface DonationFacts {
  * Layouts follow the order of the arguments alone, so that plans of the same parameters for other batches have the same.
  */
 export function findDonation(steps: readonly Step[], facts: DonationFacts): Donation {
-  const candidates = steps.map((step) => candidatesOf(step, steps, facts));
+  const uses = usesOf(steps, facts);
+  const candidates = steps.map((step, at) => candidatesOf(step, at, uses, facts));
   const shift = commonShift(candidates);
   const families = candidates.flatMap(({ step, given, made }): Family[] => {
     const pairs = pairUp(given, made, shift);
@@ -72,45 +73,59 @@ interface Candidates {
   readonly made: readonly Candidate[];
 }
 
+/** Of each buffer: the steps that write it, the last that reads it, and its positions among arguments and outputs. */
+interface Uses {
+  readonly writers: ReadonlyMap<number, readonly number[]>;
+  readonly lastReader: ReadonlyMap<number, number>;
+  readonly asInput: ReadonlyMap<number, readonly number[]>;
+  readonly asOutput: ReadonlyMap<number, readonly number[]>;
+}
+
+function usesOf(steps: readonly Step[], { inputs, outputs }: DonationFacts): Uses {
+  const placesOf = (lists: readonly (readonly number[])[]): Map<number, number[]> => {
+    const places = new Map<number, number[]>();
+    for (const [place, buffers] of lists.entries()) {
+      for (const buffer of buffers) places.set(buffer, [...(places.get(buffer) ?? []), place]);
+    }
+    return places;
+  };
+  return {
+    writers: placesOf(steps.map((step) => step.outputs)),
+    lastReader: new Map(steps.flatMap((step, at) => step.inputs.map((buffer) => [buffer, at] as const))),
+    asInput: placesOf(inputs.map(({ buffer }) => [buffer])),
+    asOutput: placesOf(outputs.map(({ buffer }) => [buffer])),
+  };
+}
+
 function candidatesOf(
   step: Step,
-  steps: readonly Step[],
-  { buffers, inputs, outputs }: DonationFacts,
+  at: number,
+  { writers, lastReader, asInput, asOutput }: Uses,
+  { buffers, inputs }: DonationFacts,
 ): Candidates {
-  const nothing = { step, given: [], made: [] };
-  if (step.kind !== 'ours' || step.launch || !step.tail) return nothing;
-  const { count, operands, outputs: stored, nodes } = step.tail;
-  const candidate = (buffer: number, positions: readonly number[]): Candidate[] => {
+  if (step.kind !== 'ours' || step.launch || !step.tail) return { step, given: [], made: [] };
+  const { count, operands, outputs, nodes } = step.tail;
+  const candidate = (buffer: number, positions: readonly number[] = []): Candidate[] => {
     const { bytes, dtype } = buffers[buffer];
     if (positions.length !== 1 || bytes !== 4 * count) return [];
     return [{ buffer, position: positions[0], element: elementOf(dtype) }];
   };
-  const made = stored.flatMap(({ node, buffer }) => {
-    const isMadeHere = steps.every((other) => other === step || !other.outputs.includes(buffer));
-    const positions = positionsOf(outputs, buffer);
-    return isMadeHere
-      ? candidate(buffer, positions).filter(({ element }) => element === nodes[node].element)
-      : [];
+  const made = outputs.flatMap(({ node, buffer }) => {
+    const isMadeHere = writers.get(buffer)?.length === 1;
+    const found = isMadeHere ? candidate(buffer, asOutput.get(buffer)) : [];
+    return found.filter(({ element }) => element === nodes[node].element);
   });
-  if (made.length === 0) return nothing;
-  const later = steps.slice(steps.indexOf(step) + 1);
   const given = step.inputs.flatMap((buffer) => {
-    const positions = positionsOf(inputs, buffer);
-    if (positions.length !== 1 || inputs[positions[0]].origin !== 'donated') return [];
-    const isOutput = outputs.some((place) => place.buffer === buffer);
-    const isWritten = steps.some((other) => other.outputs.includes(buffer));
-    if (isOutput || isWritten || later.some((other) => other.inputs.includes(buffer))) return [];
+    if (asOutput.has(buffer) || writers.has(buffer) || lastReader.get(buffer) !== at) return [];
     const read = operands.filter((operand) => operand.buffer === buffer);
-    return candidate(buffer, positions).filter(({ element }) =>
-      read.every((operand) => operand.access === 'same' && operand.element === element),
+    return candidate(buffer, asInput.get(buffer)).filter(
+      ({ position, element }) =>
+        inputs[position].origin === 'donated' &&
+        read.every((operand) => operand.access === 'same' && operand.element === element),
     );
   });
   const inOrder = (a: Candidate, b: Candidate): number => a.position - b.position;
   return { step, given: given.sort(inOrder), made: made.sort(inOrder) };
-}
-
-function positionsOf(places: readonly { readonly buffer: number }[], buffer: number): number[] {
-  return places.flatMap((place, position) => (place.buffer === buffer ? [position] : []));
 }
 
 /**
@@ -127,7 +142,8 @@ function commonShift(candidates: readonly Candidates[]): number {
       }
     }
   }
-  const [most] = [...counts].sort((a, b) => b[1] - a[1]);
+  // The nearest of those that are as frequent.
+  const [most] = [...counts].sort((a, b) => b[1] - a[1] || Math.abs(a[0]) - Math.abs(b[0]));
   return most?.[0] ?? 0;
 }
 

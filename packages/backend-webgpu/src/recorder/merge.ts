@@ -1,5 +1,5 @@
 import type { Graph, Operand } from '../graph.js';
-import { wordsOf } from '../parts.js';
+import { literalOf, wordsOf } from '../parts.js';
 import type { ArenaPlan, Donation } from './donation.js';
 import type { Step } from './fuse.js';
 import type { Buffer } from './trace.js';
@@ -91,20 +91,22 @@ function depend(a: PlanStep, b: PlanStep, locations: Locations): boolean {
   return overlap(a.outputs, b.inputs) || overlap(a.outputs, b.outputs) || overlap(a.inputs, b.outputs);
 }
 
-/** Whether two steps are one piece of code, and write nothing but their arena. */
+/** Whether two steps are one piece of code but for numbers in it, and write nothing but their arena. */
 function isAlike(a: PartsStep, b: PartsStep, inArena: ReadonlySet<number>): boolean {
   if (a.arena !== b.arena || ![...a.outputs, ...b.outputs].every((buffer) => inArena.has(buffer)))
     return false;
-  const [graph] = b.graphs;
-  const text = (one: Graph<number>): string =>
-    JSON.stringify([one.nodes, one.outputs.map(({ node }) => node)]);
-  if (a.graphs[0].operands.length !== graph.operands.length || text(a.graphs[0]) !== text(graph))
-    return false;
+  const [[first], [graph]] = [a.graphs, b.graphs];
+  if (first.operands.length !== graph.operands.length || codeOf(first) !== codeOf(graph)) return false;
   return a.graphs.every((other) =>
     other.operands.every((operand, k) =>
       isReadAlike(operand, other.count, graph.operands[k], graph.count, inArena),
     ),
   );
+}
+
+function codeOf({ nodes, outputs }: Graph<number>): string {
+  const parts = nodes.map((node) => (literalOf(node) === undefined ? node : 'a number'));
+  return JSON.stringify([parts, outputs.map(({ node }) => node)]);
 }
 
 function isReadAlike(
@@ -117,7 +119,7 @@ function isReadAlike(
   if (a.element !== b.element || inArena.has(a.buffer) !== inArena.has(b.buffer)) return false;
   // One element is read alike however it is found; of what is larger the access tells.
   if (countA === 1 || countB === 1) return offsetOf(a) === offsetOf(b);
-  return JSON.stringify(a.access) === JSON.stringify(b.access);
+  return a.access === b.access || JSON.stringify(a.access) === JSON.stringify(b.access);
 }
 
 function offsetOf({ access }: Operand<number>): number {
@@ -164,12 +166,16 @@ class Blocks {
     if (members.has(buffer)) return true;
     if (placed.has(buffer)) return false;
     for (const [step, others] of this.#of) if (step !== before && others.has(buffer)) return false;
-    const all = [...members, buffer];
-    const bytes = all.reduce((sum, one) => sum + Math.ceil(buffers[one].bytes / alignment) * alignment, 0);
+    const bytes = [...members, buffer].reduce(
+      (sum, one) => sum + Math.ceil(buffers[one].bytes / alignment) * alignment,
+      0,
+    );
     if (bytes > bindingBytes) return false;
+    const isMember = (one: number): boolean => members.has(one);
     return !this.#steps.some(
       ({ inputs, outputs }) =>
-        inputs.some((one) => all.includes(one)) && outputs.some((one) => all.includes(one)),
+        (inputs.includes(buffer) && outputs.some(isMember)) ||
+        (outputs.includes(buffer) && inputs.some(isMember)),
     );
   }
 }
