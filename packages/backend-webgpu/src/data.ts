@@ -1,4 +1,5 @@
 import { type DataType, type TensorInfo, util } from '@tensorflow/tfjs-core';
+import type { ArenaPlace } from './arena.js';
 import type { Slice } from './device.js';
 import type { Trace } from './recorder/trace.js';
 
@@ -11,6 +12,8 @@ export interface Data {
   resource: GPUBuffer | null | undefined;
   /** Whether somebody else frees it. */
   readonly external?: boolean;
+  /** Where it lies in an arena, if it does: `resource` is the arena's buffer then. */
+  place?: ArenaPlace;
   complexTensorInfos?: { readonly real: TensorInfo; readonly imag: TensorInfo };
   /** The recording that knows it, and its number there. */
   trace?: Trace;
@@ -20,9 +23,11 @@ export interface Data {
 export type DataId = object;
 export type Values = Float32Array | Int32Array | Uint8Array | Uint8Array[] | null | undefined;
 
-/** All of a tensor's buffer, as far as the tensor goes: tfjs's shaders ask for the length of what is bound. */
+/** Where a tensor's values lie, as far as they go: tfjs's shaders ask for the length of what is bound. */
 export function whole(data: Data): Slice {
-  return { buffer: data.resource as GPUBuffer, offset: 0, size: Math.max(4, bytesOf(data)) };
+  const { place } = data;
+  const offset = place ? place.arena.layout.offsets[place.slice] : 0;
+  return { buffer: data.resource as GPUBuffer, offset, size: Math.max(4, bytesOf(data)) };
 }
 
 /** What a program binds of data: of pixels, tfjs's kernels keep a texture or a video's frame where a buffer is otherwise. */

@@ -110,9 +110,9 @@ export class Device {
     this.endPass().copyBufferToBuffer(from.buffer, from.offset, buffer, offset, data.byteLength);
   }
 
-  /** Copies between buffers, in order. */
-  copy(from: GPUBuffer, to: GPUBuffer, bytes: number): void {
-    this.endPass().copyBufferToBuffer(from, 0, to, 0, Math.ceil(bytes / 4) * 4);
+  /** Copies as many bytes as there are to copy to, between two buffers, in order. */
+  copy(from: Slice, { buffer, offset, size }: Slice): void {
+    this.endPass().copyBufferToBuffer(from.buffer, from.offset, buffer, offset, Math.ceil(size / 4) * 4);
   }
 
   /** Uniform bytes for one dispatch. */
@@ -151,8 +151,16 @@ export class Device {
     this.gpu.queue.submit([commands]);
   }
 
-  /** The first bytes of a buffer, once everything that was asked for before has run. Reads of one turn go together. */
-  async read(buffer: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
+  /** Sends commands of one piece, after everything that was asked for before; where `encode` throws, none of them. */
+  send(encode: (encoder: GPUCommandEncoder) => void): void {
+    this.submit();
+    const encoder = this.gpu.createCommandEncoder();
+    encode(encoder);
+    this.gpu.queue.submit([encoder.finish()]);
+  }
+
+  /** Bytes of a buffer, once everything that was asked for before has run. Reads of one turn go together. */
+  async read({ buffer, offset, size: bytes }: Slice): Promise<ArrayBuffer> {
     this.#check();
     const size = sizeClass(bytes);
     const known = this.#readers.findIndex((reader) => reader.size === size);
@@ -160,7 +168,7 @@ export class Device {
       known >= 0
         ? this.#readers.splice(known, 1)
         : [this.gpu.createBuffer({ size, usage: MAP_READ | COPY_DST })];
-    this.endPass().copyBufferToBuffer(buffer, 0, reader, 0, Math.ceil(bytes / 4) * 4);
+    this.endPass().copyBufferToBuffer(buffer, offset, reader, 0, Math.ceil(bytes / 4) * 4);
     await this.#flushSoon();
     try {
       await reader.mapAsync(1 /* GPUMapMode.READ */, 0, Math.ceil(bytes / 4) * 4);

@@ -1,6 +1,7 @@
 import { forgetTensors, TenonError } from '@tenon-ml/core';
-import { type DataType, type TensorInfo, util } from '@tensorflow/tfjs-core';
+import { type DataType, type GPUData, type TensorInfo, util } from '@tensorflow/tfjs-core';
 import type { Found } from './adapter.js';
+import { moveOut } from './arena.js';
 import {
   bindingOf,
   bytesOf,
@@ -182,11 +183,10 @@ export class GpuBackend extends Base {
 
   // For plans.
 
-  /** Makes a buffer that was acquired the data of a tensor. */
-  adopt(buffer: GPUBuffer, shape: readonly number[], dtype: DataType): object {
+  /** A new tensor's data, which lies nowhere yet: whoever asks gives it a buffer, or a slice of an arena. */
+  adopt(shape: readonly number[], dtype: DataType): { readonly id: object; readonly data: Data } {
     const id = this.write(undefined, [...shape], dtype);
-    this.tensorMap.get(id).resource = buffer;
-    return id;
+    return { id, data: this.tensorMap.get(id) };
   }
 
   workspace(): WorkspaceSession {
@@ -254,17 +254,19 @@ export class GpuBackend extends Base {
 
   releaseResource(id: DataId): void {
     const data = this.tensorMap.get(id);
-    const { resource, external } = data;
+    const { resource, external, place } = data;
     data.resource = null;
-    if (!resource || external) return;
+    if (place) place.arena.free(place.slice);
+    if (place || !resource || external) return;
     if (isTexture(resource)) this.textureManager.releaseTexture(resource);
     else this.commands.release(resource);
   }
 
   /** A copy of a buffer that somebody else made. */
   copyBuffer(from: GPUBuffer): GPUBuffer {
-    const copy = this.commands.acquire(from.size);
-    this.commands.copy(from, copy, from.size);
+    const { size } = from;
+    const copy = this.commands.acquire(size);
+    this.commands.copy({ buffer: from, offset: 0, size }, { buffer: copy, offset: 0, size });
     return copy;
   }
 
@@ -325,7 +327,8 @@ export class GpuBackend extends Base {
   }
 
   override async read(id: DataId): Promise<Float32Array> {
-    const { values, dtype, complexTensorInfos, resource, shape } = this.tensorMap.get(id);
+    const data = this.tensorMap.get(id);
+    const { values, dtype, complexTensorInfos, resource, shape } = data;
     if (values) return values as Float32Array;
     this.trace?.unrecordable(READS);
     if (complexTensorInfos) {
@@ -337,7 +340,7 @@ export class GpuBackend extends Base {
     }
     const bytes = 4 * util.sizeFromShape(shape);
     if (!resource || bytes === 0) return valuesOf(new ArrayBuffer(bytes), dtype) as Float32Array;
-    return valuesOf(await this.commands.read(resource, bytes), dtype) as Float32Array;
+    return valuesOf(await this.commands.read({ ...whole(data), size: bytes }), dtype) as Float32Array;
   }
 
   override readSync(id: DataId): Float32Array {
@@ -354,10 +357,17 @@ export class GpuBackend extends Base {
       });
     }
     const size = util.sizeFromShape(shape) * (dtype === 'complex64' ? 2 : 1);
+    moveOut(this.commands, data);
     const read = super.readSync(id).slice(0, size) as Float32Array;
     // tfjs keeps what was read, as long as the buffer is.
     data.values = null;
     return read;
+  }
+
+  /** tfjs takes what it hands out for a buffer of the tensor's own. */
+  override readToGPU(id: DataId, options?: object): GPUData {
+    moveOut(this.commands, this.tensorMap.get(id));
+    return super.readToGPU(id, options);
   }
 
   override memory(): { unreliable: boolean; reasons: string[] } {

@@ -147,6 +147,27 @@ export function joinGraphs<B>(program: Program, { tail, heads }: Joining<B>): Jo
   };
 }
 
+/**
+ * Statements that compute a graph's nodes for element `i`, of operands that are loaded by these expressions, and a node's
+ * value by name. All that is read is read before the first statement of the caller's that may write.
+ */
+export function writeNodes<B>(
+  { nodes }: Graph<B>,
+  loaded: readonly string[],
+  root: string | undefined,
+): { lines: string[]; result: (node: number) => string } {
+  const value = (arg: number): string => {
+    if (arg === ROOT) return root ?? '0f';
+    return arg >= 0 ? `n${arg}` : `o${-1 - arg}`;
+  };
+  const used = new Set(nodes.flatMap(({ args }) => args.filter((arg) => arg < 0 && arg !== ROOT)));
+  const lines = [...used].map((arg) => `let o${-1 - arg} = ${loaded[-1 - arg]};`);
+  for (const [k, { code, args }] of nodes.entries()) {
+    lines.push(`let n${k} = ${code.replace(/\$(\d)/g, (_, digit) => value(args[Number(digit)]))};`);
+  }
+  return { lines, result: value };
+}
+
 /** Writes graphs as WGSL, and collects the bindings and uniforms that they need. */
 class Writer<B> {
   readonly buffers: B[] = [];
@@ -162,22 +183,12 @@ class Writer<B> {
   }
 
   write(graph: Graph<B>, root: string | undefined): { lines: string[]; result: (node: number) => string } {
-    const lines: string[] = [];
     const loaded = graph.operands.map((operand) => {
       const name = this.#bind(operand);
       const at = this.#index(operand.access);
       return widened(operand.element, `${name}[${at}]`);
     });
-    const value = (arg: number): string => {
-      if (arg === ROOT) return root ?? '0f';
-      return arg >= 0 ? `n${arg}` : `o${-1 - arg}`;
-    };
-    const used = new Set(graph.nodes.flatMap(({ args }) => args.filter((arg) => arg < 0 && arg !== ROOT)));
-    for (const arg of used) lines.push(`let o${-1 - arg} = ${loaded[-1 - arg]};`);
-    for (const [k, { code, args }] of graph.nodes.entries()) {
-      lines.push(`let n${k} = ${code.replace(/\$(\d)/g, (_, digit) => value(args[Number(digit)]))};`);
-    }
-    return { lines, result: (node) => value(node) };
+    return writeNodes(graph, loaded, root);
   }
 
   #bind({ buffer, element }: Operand<B>): string {

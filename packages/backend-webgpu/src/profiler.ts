@@ -47,7 +47,7 @@ export class Profiler {
       report: async (): Promise<void> => {
         let times: BigInt64Array;
         try {
-          times = new BigInt64Array(await this.#device.read(buffer, bytes));
+          times = new BigInt64Array(await this.#device.read({ buffer, offset: 0, size: bytes }));
         } catch (error) {
           // Nobody waits here to be told of it.
           this.#device.tellLater(error);

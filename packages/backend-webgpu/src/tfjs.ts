@@ -1,5 +1,11 @@
 import { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
-import { type DataType, type KernelBackend, type TensorInfo, util } from '@tensorflow/tfjs-core';
+import {
+  type DataType,
+  type GPUData,
+  type KernelBackend,
+  type TensorInfo,
+  util,
+} from '@tensorflow/tfjs-core';
 import type { Data, DataId, Values } from './data.js';
 
 /** What a program of tfjs's backend is, as far as its submission needs. */
@@ -34,6 +40,7 @@ export interface TfjsBackend extends KernelBackend {
   write(values: Values, shape: number[], dtype: DataType): DataId;
   makeTensorInfo(shape: number[], dtype: DataType, values?: Values): TensorInfo;
   convertAndCacheOnCPU(id: DataId, values: Values): Values;
+  readToGPU(id: DataId, options?: object): GPUData;
 }
 
 // Its types declare private what has to be replaced.

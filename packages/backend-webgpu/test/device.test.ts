@@ -11,17 +11,17 @@ test('memory that runs out late is an error of the next read, once', async () =>
   const { fake, device } = startDevice();
   const buffer = device.acquire(64);
   fake.fail('GPUOutOfMemoryError', 'Device memory exhausted');
-  await expect(device.read(buffer, 64)).rejects.toMatchObject({
+  await expect(device.read({ buffer, offset: 0, size: 64 })).rejects.toMatchObject({
     code: 'OUT_OF_MEMORY',
     message:
       'webgpu: the GPU has no memory left (Device memory exhausted). Use a smaller batch, or close what else uses the GPU.',
   });
-  expect((await device.read(buffer, 64)).byteLength).toBe(64);
+  expect((await device.read({ buffer, offset: 0, size: 64 })).byteLength).toBe(64);
 });
 
 test('it is an error of the read under way, too', async () => {
   const { fake, device } = startDevice();
-  const reading = device.read(device.acquire(64), 64);
+  const reading = device.read({ buffer: device.acquire(64), offset: 0, size: 64 });
   fake.fail('GPUOutOfMemoryError', 'Device memory exhausted');
   await expect(reading).rejects.toMatchObject({ code: 'OUT_OF_MEMORY' });
 });
@@ -31,11 +31,11 @@ test('of several failures, the first is told; a refused command is a defect', as
   const buffer = device.acquire(64);
   fake.fail('GPUValidationError', 'Binding size is zero');
   fake.fail('GPUValidationError', 'Invalid command buffer');
-  await expect(device.read(buffer, 64)).rejects.toMatchObject({
+  await expect(device.read({ buffer, offset: 0, size: 64 })).rejects.toMatchObject({
     code: 'BACKEND_FAILED',
     message: expect.stringContaining('the GPU refused a command: Binding size is zero'),
   });
-  await device.read(buffer, 64);
+  await device.read({ buffer, offset: 0, size: 64 });
 });
 
 test('a device that is lost says so to whatever is asked of it, and can be put away', async () => {
@@ -49,7 +49,7 @@ test('a device that is lost says so to whatever is asked of it, and can be put a
   });
   for (let i = 0; i < 2; i++) {
     expect(() => device.acquire(64)).toThrow(gone);
-    await expect(device.read(buffer, 64)).rejects.toEqual(gone);
+    await expect(device.read({ buffer, offset: 0, size: 64 })).rejects.toEqual(gone);
   }
   device.release(buffer);
   await device.idle();

@@ -9,7 +9,17 @@ test('tfjs has what we put something else in the place of', () => {
   const replaced = [
     ...['shouldExecuteOnCPU', 'write', 'move', 'uploadToGPU', 'releaseResource', 'copyBuffer', 'disposeData'],
     ...['tensorToBinding', 'recordAndSubmit', 'ensureCommandEncoderReady', 'endComputePassEncoder'],
-    ...['submitQueue', 'read', 'readSync', 'memory', 'numDataIds', 'dispose', 'makeTensorInfo', 'incRef'],
+    ...[
+      'submitQueue',
+      'read',
+      'readSync',
+      'readToGPU',
+      'memory',
+      'numDataIds',
+      'dispose',
+      'makeTensorInfo',
+      'incRef',
+    ],
   ];
   expect(replaced.filter((method) => typeof prototype[method] !== 'function')).toEqual([]);
 });

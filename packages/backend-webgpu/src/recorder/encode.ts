@@ -1,9 +1,11 @@
 import type { Slice } from '../device.js';
 import type { GpuBackend } from '../gpu_backend.js';
 import { joinGraphs, linearGroups, MAP } from '../graph.js';
+import { joinParts, PARTS } from '../parts.js';
 import { HOST_SCALARS, type Joined, type Program } from '../program.js';
-import type { Step } from './fuse.js';
-import { type Binding, NO_BUFFER } from './placing.js';
+import type { ArenaPlan } from './donation.js';
+import type { PartsStep, PlanStep } from './merge.js';
+import { type Binding, NO_BUFFER, type Places } from './placing.js';
 import type { PlanMemory } from './plan_memory.js';
 
 /** A dispatch, ready but for buffers that change from replay to replay. */
@@ -28,14 +30,17 @@ export function encode(
   backend: GpuBackend,
   memory: PlanMemory,
   hostBuffer: GPUBuffer,
-  steps: readonly Step[],
-  locate: (buffer: number) => Binding,
+  steps: readonly PlanStep[],
+  places: Places,
+  arenas: readonly ArenaPlan[],
 ): Encoded[] {
   const { pipelines } = backend;
-  const prepared = steps.map((step) => prepare(step));
+  const prepared = steps.map((step) =>
+    step.kind === 'parts' ? prepareParts(step, places, arenas) : prepare(step),
+  );
   const uniforms = writeUniforms(backend, memory, prepared);
   return prepared.map((step, k): Encoded => {
-    const bound = step.bound.map(locate);
+    const bound = step.bound.map((number) => places.locate(number));
     return {
       name: step.name,
       pipeline: step.foreign ?? pipelines.get(step.program, step.joined),
@@ -52,23 +57,28 @@ export function encode(
   });
 }
 
-/** What a dispatch binds in a replay whose slots lie in these buffers. */
+/** Where a slot begins. */
+export type Where = Pick<Slice, 'buffer' | 'offset'>;
+
+/** What a dispatch binds in a replay whose slots begin there. */
 export function bindGroup(
   backend: GpuBackend,
   { layout, bound, uniforms, slots, variants }: Encoded,
-  buffers: readonly GPUBuffer[],
+  slices: readonly Where[],
 ): GPUBindGroup {
   let key = '';
-  for (const slot of slots) key += `${backend.numberOf(buffers[slot])} `;
+  for (const slot of slots) key += `${backend.numberOf(slices[slot].buffer)}+${slices[slot].offset} `;
   const known = variants.get(key);
   if (known) return known;
   if (variants.size >= VARIANTS) variants.clear();
-  const slices = bound.map((place) =>
-    'slot' in place ? { buffer: buffers[place.slot], offset: 0, size: place.bytes } : place,
-  );
+  const resources = bound.map((place): Slice => {
+    if (!('slot' in place)) return place;
+    const { buffer, offset } = slices[place.slot];
+    return { buffer, offset: offset + place.offset, size: place.bytes };
+  });
   const group = backend.commands.gpu.createBindGroup({
     layout,
-    entries: [...slices, ...uniforms].map((resource, binding) => ({ binding, resource })),
+    entries: [...resources, ...uniforms].map((resource, binding) => ({ binding, resource })),
   });
   variants.set(key, group);
   return group;
@@ -86,7 +96,7 @@ interface Prepared {
   readonly groups: readonly [number, number, number];
 }
 
-function prepare(step: Step): Prepared {
+function prepare(step: Exclude<PlanStep, PartsStep>): Prepared {
   if (step.kind === 'tfjs') {
     const { pipeline, uniforms, groups, inputs, outputs, key } = step;
     return {
@@ -113,6 +123,25 @@ function prepare(step: Step): Prepared {
     bound: [...(joined?.outputs ?? launch?.outputs ?? []), ...own, ...(joined?.inputs ?? [])],
     uniforms: new Uint8Array(Uint32Array.from(words).buffer),
     groups: launch?.groups ?? linearGroups(tail?.count ?? 0),
+  };
+}
+
+function prepareParts({ graphs, arena }: PartsStep, places: Places, arenas: readonly ArenaPlan[]): Prepared {
+  const { element } = arenas[arena].layout;
+  const { joined, outputs, inputs, words, groups } = joinParts(
+    graphs,
+    places.regionOf(arena),
+    element,
+    (buffer) => places.where(buffer),
+  );
+  return {
+    name: 'elementwise, in place',
+    foreign: undefined,
+    program: PARTS,
+    joined,
+    bound: [...outputs, ...inputs],
+    uniforms: new Uint8Array(Uint32Array.from(words).buffer),
+    groups,
   };
 }
 

@@ -15,7 +15,7 @@ export function createRecorder(backend: GpuBackend): Recorder {
       backend.trace = trace;
       const given =
         trace.reason === undefined
-          ? inputs.map((tensor, i) => ({ buffer: trace.numberOf(tensor), fromHost: origins[i] === 'host' }))
+          ? inputs.map((tensor, i) => ({ buffer: trace.numberOf(tensor), origin: origins[i] }))
           : [];
       return new GpuRecording(backend, trace, given);
     },
