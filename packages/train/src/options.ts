@@ -54,7 +54,7 @@ export interface TrainerOptions<
    * `createTrainer` throws `BACKEND_UNAVAILABLE` otherwise. Parameters, states and the saved model are float32 all the same.
    */
   readonly precision?: Precision;
-  /** 'dynamic' by default with 'mixed-float16', 'none' with float32, where it changes no bit as long as nothing overflows. */
+  /** 'dynamic' by default with 'mixed-float16', 'none' with float32, where it changes no bit as long as nothing over- or underflows. */
   readonly lossScaling?: LossScaling;
 }
 

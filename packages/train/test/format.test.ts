@@ -20,6 +20,17 @@ test.each(formats)('%s: the model loads and predicts as it did', async (name) =>
   model.dispose();
 });
 
+test.each(formats)('%s: its checkpoint is one of float32 and of a loss that is not scaled', async (name) => {
+  const fixture = folderStore(join(fixtures, name));
+  const store = memoryStore();
+  for (const path of await fixture.list('checkpoints/')) await store.write(path, await fixture.read(path));
+  const trainer = await createTrainer(parts({ lossScaling: 'dynamic' }));
+  await expect(
+    trainer.fit(shuffledBatches(), { epochs: 3, checkpoints: { store }, resume: true }),
+  ).rejects.toThrow(/expected the lossScaling that the run began with, "none", got \{"initial":65536,/);
+  trainer.dispose();
+});
+
 test.each(formats)('%s: its checkpoint resumes to the weights of a run that never stopped', async (name) => {
   const fixture = folderStore(join(fixtures, name));
   const store = memoryStore();

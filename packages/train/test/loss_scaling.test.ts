@@ -85,6 +85,14 @@ describe('training in float32', () => {
     );
   });
 
+  test('asks of gradients and the loss, not of their scaled loss, whether they are finite', async () => {
+    const plain = await stepsOf(regressor(), regression(16));
+    // The case to test.
+    expect(Math.fround(plain.steps[0].loss * 2 ** 100)).toBe(Number.POSITIVE_INFINITY);
+    const scaled = await stepsOf(regressor({ lossScaling: 2 ** 100 }), regression(16));
+    expectSameWeights(scaled.weights, plain.weights);
+  });
+
   test('tells of scales and skips only where the loss is scaled', async () => {
     const plain = await stepsOf(parts(), shuffledBatches(16));
     expect(Object.keys(plain.steps[0])).not.toContain('lossScale');
