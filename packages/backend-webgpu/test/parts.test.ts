@@ -75,3 +75,38 @@ test('numbers are told from other code', () => {
   );
   expect(literal('1f', 0)).toBeUndefined();
 });
+
+test('float16 is found where it lies, two a word, and converted', () => {
+  const half = (graph: Graph<number>): Graph<number> => {
+    const [p, g] = graph.operands;
+    return { ...graph, operands: [p, { ...g, element: 'f16' }] };
+  };
+  const graphs = [5, 6].map((count, k) => half(update(k, count, '1f')));
+  const joined = (region: (buffer: number) => number) =>
+    joinParts(graphs, ARENA, 'f32', (buffer) =>
+      buffer % 2 === 0
+        ? { region: ARENA, offset: 100 * buffer }
+        : { region: region(buffer), offset: 10 * buffer },
+    );
+  const together = joined(() => 7);
+  expect(together.joined.inputs).toEqual(['f16']);
+  // The gradients are buffers 1 and 3.
+  const row = together.words.length / 2;
+  expect(together.words.slice(0, row)).toContain(2 * 10 * 1);
+  expect(together.words.slice(row)).toContain(2 * 10 * 3);
+  expect(sourceOf(PARTS, together.joined)).toMatch(/let o1 = f32\(x0\[/);
+  const apart = sourceOf(PARTS, joined((buffer) => buffer).joined);
+  expect(apart).toMatch(/fn read1\(region: u32, i: u32\) -> f32 .* return f32\(x0\[i\]\);/);
+  expect(apart.startsWith('enable f16;')).toBe(true);
+});
+
+test('what isn’t in the arena may be kept in float16', () => {
+  const [graph] = [5].map((count) => update(0, count, '1f'));
+  const both = { ...graph, outputs: [...graph.outputs, { node: 1, buffer: 9, element: 'f16' as const }] };
+  const { joined } = joinParts([both], ARENA, 'f32', (buffer) => ({
+    region: buffer === 0 ? ARENA : buffer,
+    offset: 0,
+  }));
+  expect(joined.outputs).toEqual(['f32', 'f16']);
+  expect(sourceOf(PARTS, joined)).toContain('y1[i] = narrowed(n1);');
+});
