@@ -20,12 +20,22 @@ const WEBGPU_F16 = [
   'backends/webgpu/subgroups.test.ts',
   'backends/kernels/attention.test.ts',
 ];
+/** What shapes do to kernels, which a page has no part in. */
+const NOT_IN_PAGES = ['backends/webgpu/joining.test.ts', 'backends/webgpu/subgroups_absent.test.ts'];
 /** About TensorFlow alone: only the project `cuda` runs them. */
 const CUDA_ONLY = ['cuda/**/*.test.ts'];
 /** About what builds the binding to it: the project `cuda-setup`. */
 const CUDA_SETUP = ['cuda/setup*.test.ts'];
 /** About what pages alone have: only Chromium runs them, and the project `tests` leaves them out. */
 const PAGES_ONLY = ['browser/**/*.test.ts'];
+
+/**
+ * Cases of a property on a GPU. Each new shape may be a shader to compile, which takes SwiftShader some 20 ms and lavapipe
+ * 100 and more. What the shapes do to a kernel is looked for in Node; in a page, what the page does.
+ */
+const RUNS = 25;
+const RUNS_IN_PAGE = 8;
+const RUNS_ON_LAVAPIPE = 6;
 
 const MISSING_CHROMIUM = chromiumPath === undefined ? CHROMIUM : '';
 const provided = { requireAll: Boolean(process.env.TENON_REQUIRE_ALL) };
@@ -100,7 +110,7 @@ function webgpuProjects(tests: string): TestProjectInlineConfiguration[] {
     exclude: ['**/node_modules/**', ...NODE_ONLY, ...WASM_ONLY],
     setupFiles: [join(tests, 'hosts/gpu_setup.ts')],
   };
-  const webgpu = { backend: 'webgpu', vulkan: {} } as const;
+  const webgpu = { backend: 'webgpu', vulkan: {}, numRuns: RUNS } as const;
   return [
     {
       extends: true,
@@ -119,7 +129,7 @@ function webgpuProjects(tests: string): TestProjectInlineConfiguration[] {
         setupFiles: common.setupFiles,
         name: 'webgpu-f16',
         // Few machines have such an adapter: where there is none, these are skipped, with a word, in CI too.
-        provide: { ...webgpu, requireAll: false, missing: '' },
+        provide: { ...webgpu, numRuns: RUNS_ON_LAVAPIPE, requireAll: false, missing: '' },
         globalSetup: [join(tests, 'hosts/webgpu_f16_setup.ts')],
       },
     },
@@ -127,8 +137,9 @@ function webgpuProjects(tests: string): TestProjectInlineConfiguration[] {
       ...inPages(tests, ['@tensorflow/tfjs-backend-webgpu']),
       test: {
         ...common,
+        exclude: [...common.exclude, ...NOT_IN_PAGES],
         name: 'chromium-webgpu',
-        provide: { ...provided, ...webgpu, missing: MISSING_CHROMIUM },
+        provide: { ...provided, ...webgpu, numRuns: RUNS_IN_PAGE, missing: MISSING_CHROMIUM },
         browser: headless(gpuArguments),
       },
     },
@@ -148,7 +159,7 @@ function cudaProjects(tests: string): TestProjectInlineConfiguration[] {
         include: [...EVERYWHERE, ...CUDA_ONLY],
         exclude: ['**/node_modules/**', ...NODE_ONLY, ...WASM_ONLY, ...WEBGPU_ONLY, ...CUDA_SETUP],
         setupFiles: [join(tests, 'hosts/gpu_setup.ts')],
-        provide: { ...provided, backend: 'cuda', vulkan: {}, missing: '' },
+        provide: { ...provided, backend: 'cuda', vulkan: {}, numRuns: RUNS, missing: '' },
       },
     },
     {
