@@ -245,10 +245,11 @@ describe('a run', () => {
   });
 
   test("trains in the plan's precision where none is given, and in the one that is given otherwise", async () => {
-    const { backend } = recording();
+    const { heard, backend } = recording();
     const own = memoryStore();
     const steps = await run({ store: own, backend }, { ...mixed, stop: 3 });
     expect(steps.map(({ lossScale }) => lossScale)).toEqual([512, 512, 1024]);
+    expect(heard).toEqual(['mixed-float16']);
     expect(await readJson(own, 'run.json')).not.toHaveProperty('precision');
     const other = recording();
     await run({ store: memoryStore(), backend: other.backend, precision: 'float32' }, { ...mixed, stop: 3 });
