@@ -60,10 +60,10 @@ function describeUnseen({ precision }: StepParts, { loss, lossScale = 1 }: Halte
   const scaled = Number.isFinite(loss) && lossScale > 1;
   if (precision === 'mixed-float16') {
     const part = Number.isFinite(loss)
-      ? `its gradients${scaled ? `, times the loss scale of ${lossScale},` : ''} are not, though`
+      ? `its gradients${scaled ? `, times the loss scale of ${lossScale},` : ''} are not finite, though`
       : 'yet';
     return {
-      what: `${part} all values are finite in float32: one beyond float16's largest, 65504, is the likely reason`,
+      what: `${part} in float32 all values are finite: one beyond float16's largest, 65504, is the likely reason`,
       hint: scaled
         ? "Lower lossScaling, or use 'dynamic', which skips such steps."
         : 'Scale inputs and targets down, normalize between layers, lower the learning rate, or train in float32.',
