@@ -181,6 +181,22 @@ describe('donated arguments', () => {
     expect([a.data[0], b.data[0]]).toEqual([x, y]);
   });
 
+  test('alone are written over, and not those that stay', async () => {
+    const f = compile((a: tf.Tensor, b: tf.Tensor) => [tf.mul(a, 0.5), tf.mul(b, 2)], {
+      backend: recording,
+      donate: [0],
+    });
+    const kept = upload(fromNested([1, 2]), recording);
+    let a = upload(fromNested([32, 64]), recording) as tf.Tensor;
+    for (let i = 0; i < 5; i++) {
+      const [half, twice] = f(a, kept);
+      expect([...(await read(twice)).data]).toEqual([2, 4]);
+      a = half;
+    }
+    expect([...(await read(kept)).data]).toEqual([1, 2]);
+    expect([...(await read(a)).data]).toEqual([1, 2]);
+  });
+
   test('are copied by nobody, in whatever order their groups come back', async () => {
     type Groups = { readonly p: tf.Tensor[]; readonly m: tf.Tensor[]; readonly v: tf.Tensor[] };
     const shapes = [[4, 5], [7], [300]];
