@@ -201,30 +201,38 @@ describe('donated arguments', () => {
     ]);
   });
 
-  test('are copied by nobody, in whatever order their groups come back', async () => {
-    type Groups = { readonly p: tf.Tensor[]; readonly m: tf.Tensor[]; readonly v: tf.Tensor[] };
-    const shapes = [[4, 5], [7], [300]];
-    const group = (name: string): NdArray[] =>
-      shapes.map((shape, k) => key.foldIn(`${name}${k}`).normal(shape));
-    const update = compile(
-      ({ p, m, v }: Groups) => {
-        const moments = m.map((one) => tf.mul(one, 0.5));
-        return {
-          m: moments,
-          v: v.map((one, k) => tf.add(one, tf.square(moments[k]))),
-          p: p.map((one, k) => tf.add(one, tf.mul(moments[k], 0.5))),
-        };
-      },
-      { backend: recording, donate: [0] },
-    );
-    let state = upload({ p: group('p'), m: group('m'), v: group('v') }, recording) as unknown as Groups;
-    for (let i = 0; i < 4; i++) state = update({ p: state.p, m: state.m, v: state.v });
-    const copy = vi.spyOn(innerOf(recording).commands, 'copy');
-    onTestFinished(() => void vi.restoreAllMocks());
-    for (let i = 0; i < 3; i++) state = update({ p: state.p, m: state.m, v: state.v });
-    expect(copy).not.toHaveBeenCalled();
-    release(state as never);
-  });
+  test.each(['pmv mvp', 'mvp pvm', 'vpm vpm'])(
+    'are copied by nobody, in whatever order their groups come back: %s',
+    async (order) => {
+      type Groups = { readonly [group: string]: readonly tf.Tensor[] };
+      const [given, returned] = order.split(' ');
+      const inOrder = <T>(names: string, groups: { readonly [group: string]: T }): { [group: string]: T } =>
+        Object.fromEntries([...names].map((name) => [name, groups[name]]));
+      const shapes = [[4, 5], [7], [300]];
+      const group = (name: string): NdArray[] =>
+        shapes.map((shape, k) => key.foldIn(`${name}${k}`).normal(shape));
+      const update = compile(
+        ({ p, m, v }: Groups): Groups => {
+          const moments = m.map((one) => tf.mul(one, 0.5));
+          return inOrder(returned, {
+            m: moments,
+            v: v.map((one, k) => tf.add(one, tf.square(moments[k]))),
+            p: p.map((one, k) => tf.add(one, tf.mul(moments[k], 0.5))),
+          });
+        },
+        { backend: recording, donate: [0] },
+      );
+      const start = inOrder(given, { p: group('p'), m: group('m'), v: group('v') });
+      let state = upload(start, recording) as unknown as Groups;
+      for (let i = 0; i < 4; i++) state = update(inOrder(given, state));
+      const copy = vi.spyOn(innerOf(recording).commands, 'copy');
+      onTestFinished(() => void vi.restoreAllMocks());
+      for (let i = 0; i < 3; i++) state = update(inOrder(given, state));
+      expect(copy).not.toHaveBeenCalled();
+      expect(update.explain().recordings[0].commands).toBe(1);
+      release(state as never);
+    },
+  );
 
   test('stay where they are beside others that no output takes the place of', async () => {
     // b is made of both, a of a product: that of b's old place is b.
