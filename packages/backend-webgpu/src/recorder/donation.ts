@@ -1,4 +1,5 @@
 import { type ArenaLayout, layOut } from '../arena.js';
+import type { Graph } from '../graph.js';
 import { elementOf } from '../program.js';
 import type { Step } from './fuse.js';
 import type { PlanInput } from './placing.js';
@@ -67,10 +68,15 @@ interface Candidate {
   readonly element: 'f32' | 'i32';
 }
 
+interface Made extends Candidate {
+  /** What it comes of, within its step. */
+  readonly sources: ReadonlySet<number>;
+}
+
 interface Candidates {
   readonly step: Step;
   readonly given: readonly Candidate[];
-  readonly made: readonly Candidate[];
+  readonly made: readonly Made[];
 }
 
 /** Of each buffer: the steps that write it, the last that reads it, and its positions among arguments and outputs. */
@@ -113,7 +119,9 @@ function candidatesOf(
   const made = outputs.flatMap(({ node, buffer }) => {
     const isMadeHere = writers.get(buffer)?.length === 1;
     const found = isMadeHere ? candidate(buffer, asOutput.get(buffer)) : [];
-    return found.filter(({ element }) => element === nodes[node].element);
+    return found
+      .filter(({ element }) => element === nodes[node].element)
+      .map((one) => ({ ...one, sources: sourcesOf(step.tail as Graph<number>, node) }));
   });
   const given = step.inputs.flatMap((buffer) => {
     if (asOutput.has(buffer) || writers.has(buffer) || lastReader.get(buffer) !== at) return [];
@@ -128,39 +136,58 @@ function candidatesOf(
   return { step, given: given.sort(inOrder), made: made.sort(inOrder) };
 }
 
-/**
- * How far an output's position is from the argument's that it replaces, most often. A parameter that takes a moment's
- * place, and that another's, would be moved in every call.
- */
+/** The operands that a node's value comes of. */
+function sourcesOf({ nodes, operands }: Graph<number>, node: number): Set<number> {
+  const needed = new Set([node]);
+  for (const arg of needed) {
+    if (arg >= 0) for (const next of nodes[arg].args) needed.add(next);
+  }
+  return new Set([...needed].filter((arg) => arg < 0).map((arg) => operands[-1 - arg].buffer));
+}
+
+/** Whether an output may be written over an argument: it comes of it, and has the same elements. */
+function fits(given: Candidate, made: Made): boolean {
+  return made.sources.has(given.buffer) && made.element === given.element;
+}
+
+/** How far an output's position is from the argument's that it may replace, most often; of several the nearest. */
 function commonShift(candidates: readonly Candidates[]): number {
   const counts = new Map<number, number>();
   for (const { given, made } of candidates) {
     for (const a of given) {
-      for (const b of made) {
+      for (const b of made.filter((one) => fits(a, one))) {
         const shift = b.position - a.position;
-        if (a.element === b.element) counts.set(shift, (counts.get(shift) ?? 0) + 1);
+        counts.set(shift, (counts.get(shift) ?? 0) + 1);
       }
     }
   }
-  // The nearest of those that are as frequent.
   const [most] = [...counts].sort((a, b) => b[1] - a[1] || Math.abs(a[0]) - Math.abs(b[0]));
   return most?.[0] ?? 0;
 }
 
-/** Pairs what is as far apart as most, and then what is left, in order. */
-function pairUp(given: readonly Candidate[], made: readonly Candidate[], shift: number): Pair[] {
+/**
+ * Pairs outputs with what they come of, those first that have the least choice: a moment comes of itself and the gradient,
+ * a parameter of all of them. A parameter that took a moment's place, and that another's, would be moved in every call.
+ * Of several arguments an output takes the one that is as far away as most are.
+ */
+function pairUp(given: readonly Candidate[], made: readonly Made[], shift: number): Pair[] {
+  const free = new Set(given);
   const left = new Set(made);
   const pairs: Pair[] = [];
-  for (const inCommon of [true, false]) {
-    for (const a of given) {
-      if (pairs.some(({ given: taken }) => taken === a.buffer)) continue;
-      const b = [...left].find(
-        ({ element, position }) => element === a.element && (!inCommon || position === a.position + shift),
-      );
-      if (!b) continue;
-      left.delete(b);
-      pairs.push({ input: a.position, given: a.buffer, output: b.position, made: b.buffer });
-    }
+  while (left.size > 0) {
+    const [{ output, choice }] = [...left]
+      .map((output) => ({ output, choice: [...free].filter((one) => fits(one, output)) }))
+      .sort((a, b) => a.choice.length - b.choice.length);
+    left.delete(output);
+    const chosen = choice.find(({ position }) => position + shift === output.position) ?? choice[0];
+    if (!chosen) continue;
+    free.delete(chosen);
+    pairs.push({
+      input: chosen.position,
+      given: chosen.buffer,
+      output: output.position,
+      made: output.buffer,
+    });
   }
   return pairs.sort((a, b) => a.input - b.input);
 }
