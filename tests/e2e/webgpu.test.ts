@@ -176,6 +176,17 @@ describe('where there is no GPU', () => {
     expect(report.backend).toMatchObject({ name: 'wasm' });
   });
 
+  test('`--precision mixed-float16` looks for a GPU by itself, and for nothing else', async () => {
+    const run = join(folder, 'mixed');
+    const precision = ['--precision', 'mixed-float16'];
+    const ended = await tenon(['train', experiment, ...precision, '--out', run, '--json'], { env });
+    expect(ended.code).toBe(1);
+    const { error } = lastJson(ended) as { error: { code: string; message: string } };
+    expect(error.code).toBe('BACKEND_UNAVAILABLE');
+    expect(error.message).toMatch(/can run here: webgpu: WebGPU is there, but it found no GPU\./);
+    expect(await filesIn(run)).toEqual([]);
+  });
+
   test('`tenon doctor` says so in one line, and that this machine can train', async () => {
     const ended = await tenon(['doctor'], { env });
     expect(ended.code).toBe(0);

@@ -1,12 +1,21 @@
 import { cuda } from '@tenon-ml/backend-cuda';
 import { wasm } from '@tenon-ml/backend-wasm';
 import { webgpu } from '@tenon-ml/backend-webgpu';
-import { type Backend, type Selection, selectBackend, TenonError, unknownName } from '@tenon-ml/core';
+import {
+  type Backend,
+  type Precision,
+  type Selection,
+  selectBackend,
+  TenonError,
+  unknownName,
+} from '@tenon-ml/core';
 
 /** What a command line says of what to compute on. */
 export interface BackendFlags {
   readonly backend?: string;
   readonly device?: Device;
+  /** What is to be computed in, where that is said. */
+  readonly precision?: Precision;
 }
 
 /** What cuda computes on; by default what it was set up for. */
@@ -20,9 +29,11 @@ const makers: { readonly [name: string]: (device?: Device) => Backend } = {
 
 /**
  * The order of `--backend auto`: cuda's GPU comes first, since it is only there where somebody has set it up; wasm runs
- * everywhere and has been measured; WebGPU is for those who ask for it, until it has been measured on enough GPUs.
+ * everywhere and has been measured; WebGPU is for those who ask for it, until it has been measured on enough GPUs, or who
+ * ask for what it alone has.
  */
-const automatic = (): Backend[] => [cuda({ device: 'gpu' }), wasm(), webgpu()];
+const automatic = (precision: Precision = 'float32'): Backend[] =>
+  precision === 'float32' ? [cuda({ device: 'gpu' }), wasm(), webgpu()] : [webgpu()];
 
 export const backendNames: readonly string[] = ['auto', ...Object.keys(makers)];
 
@@ -31,7 +42,7 @@ export const backendNames: readonly string[] = ['auto', ...Object.keys(makers)];
  * backend that has none to choose, or `BACKEND_UNAVAILABLE` with the reason.
  */
 export async function startBackend(flags: BackendFlags, standard = 'auto'): Promise<Selection> {
-  const { backend: name = standard, device } = flags;
+  const { backend: name = standard, device, precision } = flags;
   if (name !== 'auto' && !Object.hasOwn(makers, name)) {
     throw unknownName('backend', name, backendNames, '--backend');
   }
@@ -43,7 +54,7 @@ export async function startBackend(flags: BackendFlags, standard = 'auto'): Prom
       hint: 'It goes with --backend cuda.',
     });
   }
-  return selectBackend(name === 'auto' ? automatic() : [makers[name](device)]);
+  return selectBackend(name === 'auto' ? automatic(precision) : [makers[name](device)]);
 }
 
 /** Why better backends were passed over, for a line about the one that is used; empty where none was. */
