@@ -180,6 +180,29 @@ describe('a training loop', () => {
     },
   );
 
+  test('hands out buffers of a parameter’s own, as tfjs does', async () => {
+    const inner = innerOf(recording);
+    const step = compile(stepOf({ rule: 'sgd', looks: true }), { backend: recording, donate: [0] });
+    let state = upload(initial(shapes) as never, recording) as unknown as State;
+    for (let i = 0; i < 4; i++) {
+      const next = step(state, batchOf(i, 8), scalar(0.01));
+      release(next.weight);
+      state = next.state as State;
+    }
+    const [, parameter] = state.params;
+    const values = await read(parameter, { keep: true });
+    const { tensorRef, buffer } = parameter.dataToGPU();
+    if (!buffer) throw new Error('there is no buffer');
+    const copy = inner.createTensorFromGPUData({ buffer }, parameter.shape, 'float32');
+    expect([...(await read(copy)).data]).toEqual([...values.data]);
+    tensorRef.dispose();
+    expect([...(await read(parameter, { keep: true })).data]).toEqual([...values.data]);
+    // It has left the arena, and comes back.
+    const next = step(state, batchOf(4, 8), scalar(0));
+    expect([...(await read(next.state.params[1], { keep: true })).data]).toEqual([...values.data]);
+    release(next as never);
+  });
+
   test('updates all parameters in one dispatch', async () => {
     const { maxStorageBuffersPerShaderStage: bindings } = innerOf(recording).device.limits;
     const commandsOf = async (count: number): Promise<number> => {

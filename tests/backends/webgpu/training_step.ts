@@ -4,6 +4,11 @@ import * as tf from '@tensorflow/tfjs-core';
 /** The parts of a backend's own object that these tests reach into. */
 export interface Inner {
   readonly device: GPUDevice;
+  createTensorFromGPUData(
+    data: { readonly buffer: GPUBuffer },
+    shape: readonly number[],
+    dtype: 'float32',
+  ): tf.Tensor;
   readonly commands: {
     readonly pool: { inUse: number; peak: number };
     copy(...args: unknown[]): void;
