@@ -4,6 +4,7 @@ import {
   compile,
   createKey,
   fromNested,
+  gatherRows,
   type NdArray,
   ndarray,
   type Precision,
@@ -11,7 +12,18 @@ import {
   scalar,
 } from '@tenon-ml/core';
 import { expectClose } from '@tenon-ml/testkit';
-import { add, matMul, mul, square, sub, sum, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
+import {
+  add,
+  gather,
+  matMul,
+  mul,
+  square,
+  sub,
+  sum,
+  type Tensor,
+  type Tensor1D,
+  type Tensor2D,
+} from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { differentiate, networks } from '../backends/networks.js';
@@ -138,6 +150,25 @@ test('squares beyond 65504 are summed all the same', async () => {
     ]),
   };
   expect([...(await planned(f, given)).value.data]).toEqual([240000, 360000]);
+});
+
+test('what is looked up keeps its digits, but for rows of embeddings', async () => {
+  const ids = ndarray('int32', [3], Int32Array.of(2, 0, 2));
+  const given = { t: fromNested([[100000], [1], [100001]]), ids };
+  // Found twice, so that it is kept.
+  const lookUp = ({ t, ids: at }: Args): Tensor => {
+    const found = gather(t, at as Tensor1D);
+    return add(found, sum(found));
+  };
+  expect([...(await planned(lookUp, given)).value.data]).toEqual([400003, 400002, 400003]);
+  const embed = ({ t, ids: at }: Args): Tensor => {
+    const found = gatherRows(t as Tensor2D, at as Tensor1D);
+    return add(found, sum(found));
+  };
+  const small = { t: fromNested([[0.1], [1], [0.2]]), ids };
+  const [narrow, wide] = [await planned(embed, small), await planned(embed, small, 'float32')];
+  expect(narrow.value.data[0]).not.toBe(wide.value.data[0]);
+  expectClose(narrow.value, wide.value, { op: 'product', dtype: 'mixed-float16' });
 });
 
 // Each takes a software GPU half a minute to compile.

@@ -98,8 +98,9 @@ export function joinParts(
       lines.push(`y0[${sum(table.column(places.map(({ offset }) => offset)), 'i')}] = ${result(node)};`);
       continue;
     }
+    // The output itself: what it may share a buffer with is for those that read it.
     elements.push(kept);
-    lines.push(`y${outputs.push(places[0].region) - 1}[i] = ${narrowed(kept, result(node))};`);
+    lines.push(`y${outputs.push(first.outputs[k].buffer) - 1}[i] = ${narrowed(kept, result(node))};`);
   }
   const rows = table.rows;
   const declarations = `${functions.join('\n')}

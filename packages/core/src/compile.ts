@@ -14,7 +14,7 @@ import {
   withBackend,
   withinBackend,
 } from './engine.js';
-import { TenonError } from './errors.js';
+import { TenonError, unknownName } from './errors.js';
 import { rememberHostValue } from './host_values.js';
 import { checkNdArray, isNdArray, type NdArray } from './ndarray.js';
 import type { Origin, Precision, Recorder, Recording } from './recorder.js';
@@ -245,12 +245,15 @@ function originsOf(args: readonly Tree<Tensor | NdArray>[], donate: readonly num
   );
 }
 
+const precisions: readonly Precision[] = ['float32', 'mixed-float16'];
+
 /**
  * Throws `BACKEND_UNAVAILABLE` where compiled functions of a backend can't compute in a precision, or where it isn't started,
- * so that nobody can know: for those who want to know before the first call.
+ * so that nobody can know; `UNKNOWN_NAME` for what is none. For those who want to know before the first call.
  */
 export function checkPrecision(precision: Precision, backend: Backend, where: string): void {
   if (precision === 'float32') return;
+  if (!precisions.includes(precision)) throw unknownName('precision', precision, precisions, where);
   // Throws before it is started: what it can do isn't known then.
   engineBackend(backend);
   const { recorder } = backend;

@@ -1,6 +1,7 @@
 import {
   type Backend,
   checkInput,
+  checkPrecision,
   type Downloaded,
   type Feed,
   isTenonError,
@@ -165,6 +166,7 @@ export async function evaluateModel(
   const { metrics = [], backend, precision, signal } = options;
   const loss = options.loss as Preparation['loss'];
   await backend.init();
+  if (precision !== undefined) checkPrecision(precision, backend, 'evaluateModel, precision');
   const step = compileEvaluationStep({ model: artifact.layer, loss, metrics, backend, precision });
   const weights = upload({ params: artifact.params, state: artifact.state }, backend);
   try {

@@ -1,5 +1,6 @@
 import {
   type ArtifactStore,
+  checkPrecision,
   type Json,
   type Metric,
   type ModelArtifact,
@@ -255,8 +256,9 @@ export class Session implements Trainer {
     batches: AsyncIterable<Batch>,
     options: { readonly signal?: AbortSignal; readonly precision?: Precision } = {},
   ): Promise<Figures> {
-    const { signal } = options;
+    const { signal, precision } = options;
     const where = 'evaluation';
+    if (precision !== undefined) checkPrecision(precision, this.parts.backend, 'evaluate, precision');
     const figures = await this.evaluateOn(this.built('evaluate'), batches, { ...options, where });
     return unlessAborted(figures, signal);
   }

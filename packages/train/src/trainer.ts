@@ -1,4 +1,4 @@
-import { checkPrecision, type Precision, type Tree, unknownName } from '@tenon-ml/core';
+import { checkPrecision, type Tree } from '@tenon-ml/core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { AnyTrainerOptions, Trainer, TrainerOptions } from './options.js';
 import { Session } from './session.js';
@@ -19,10 +19,7 @@ export async function createTrainer(options: AnyTrainerOptions): Promise<Trainer
 /** `createTrainer` for parts whose types are not known to fit. */
 export async function startTrainer(options: AnyTrainerOptions): Promise<Trainer> {
   const { backend, precision = 'float32' } = options;
-  if (!precisions.includes(precision)) throw unknownName('precision', precision, precisions, 'precision');
   await backend.init();
   checkPrecision(precision, backend, 'precision');
   return new Session(options);
 }
-
-const precisions: readonly Precision[] = ['float32', 'mixed-float16'];

@@ -142,6 +142,12 @@ describe("a trainer's precision", () => {
       code: 'UNKNOWN_NAME',
       message: expect.stringContaining("Did you mean 'mixed-float16'?"),
     });
+    const input = { shape: [null, 4], dtype: 'float32' } as const;
+    const trainer = await createTrainer({ ...parts({}), input });
+    await expect(trainer.evaluate([] as never, { precision })).rejects.toMatchObject({
+      code: 'UNKNOWN_NAME',
+    });
+    trainer.dispose();
   });
 
   test('is part of what a run is: a resume with another is refused', async () => {

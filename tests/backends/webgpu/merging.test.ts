@@ -130,3 +130,28 @@ test('a group whose order differs is paired all the same', async () => {
   const start = matrices('p0', 'p1', 'm0', 'm1', 'v0', 'v1');
   expect(await dispatches(f, start)).toBe(1);
 });
+
+// Sums of what an update makes beside what it writes over: the values of all parameters lie in one block.
+test.each([1, 2])(
+  '%i values in between, of updates that are made apart and read by one dispatch',
+  async (count) => {
+    const sizes = [300, 500, 7];
+    const f = (state: Tensors, { g0, g1, g2 }: Tensors): Tensors => {
+      const next: { [name: string]: tf.Tensor } = {};
+      for (const [k, g] of [g0, g1, g2].entries()) {
+        const m = tf.add(tf.mul(state[`m${k}`], 0.9), g);
+        const u = tf.mul(m, 2);
+        const w = tf.square(tf.sub(m, 1));
+        const p = tf.sub(state[`p${k}`], tf.div(u, tf.sum(tf.square(u))));
+        next[`p${k}`] = count === 1 ? p : tf.add(p, tf.div(w, tf.sum(w)));
+        next[`m${k}`] = m;
+      }
+      return next;
+    };
+    const of = (name: string) =>
+      sizes.map((size, k) => [`${name}${k}`, normal(`${name}${k}`, [size])] as const);
+    const start = Object.fromEntries([...of('p'), ...of('m')]);
+    // Of each parameter: its moment and what comes of it, and one sum or two. Then the update of all three.
+    expect(await dispatches(f, start, Object.fromEntries(of('g')))).toBe(3 * (1 + count) + 1);
+  },
+);

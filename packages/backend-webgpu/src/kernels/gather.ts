@@ -13,16 +13,15 @@ import { defineKernel, type Kernel } from './kernel.js';
 import { powerOfTwo, WORKGROUP } from './layout.js';
 import { sumInto } from './reduction.js';
 
-function gatherProgram(element: 'f32' | 'i32'): Program {
+function gatherProgram(element: 'f32' | 'i32', float16: Program['float16'] = 'passes'): Program {
   return {
-    key: `gather ${element}`,
+    key: `gather ${element} ${float16}`,
     outputs: [element],
     inputs: [element, 'i32'],
     uniforms: ['size: u32', 'slice: u32', 'perBatch: u32', 'outer: u32', 'length: u32'],
     workgroup: [WORKGROUP, 1, 1],
     stores: true,
-    // Rows of a table of float32 too, as embeddings are.
-    ...(element === 'f32' && { float16: 'makes' }),
+    float16,
     // What is before the first slice is, as an unsigned number, beyond the last one.
     body: `
       let i = (group.y * groups.x + group.x) * ${WORKGROUP}u + lane;
@@ -56,6 +55,18 @@ const gather = defineKernel<GatherV2Attrs>(GatherV2, ({ inputs: { x, indices }, 
   if (size === 0) return out;
   const words = [size, sliceSize, perBatch, outerSize, x.shape[axis]];
   gpu.launch(gatherProgram(elementOf(x.dtype)), [x, indices], [out], words, linearGroups(size));
+  return out;
+});
+
+/** core's op: rows of a table, as embeddings are. In mixed precision they become float16, though the table is a weight. */
+const gatherRows = defineKernel('GatherRows', ({ inputs: { table, ids }, gpu }) => {
+  const [length, width] = table.shape;
+  const [count] = ids.shape;
+  const out = gpu.allocate([count, width], 'float32');
+  const size = count * width;
+  if (size === 0) return out;
+  const words = [size, width, count, 1, length];
+  gpu.launch(gatherProgram('f32', 'makes'), [table, ids], [out], words, linearGroups(size));
   return out;
 });
 
@@ -178,4 +189,4 @@ const unsortedSegmentSum = defineKernel<UnsortedSegmentSumAttrs>(
   },
 );
 
-export const gatherKernels: readonly Kernel[] = [gather, unsortedSegmentSum];
+export const gatherKernels: readonly Kernel[] = [gather, gatherRows, unsortedSegmentSum];
