@@ -1,7 +1,7 @@
 /**
  * `npm run bench:gpu-peak -- [N]`: the product of two matrices of N × N (4096 by default) on webgpu(), beside a kernel
- * that only multiplies and adds in registers, in one process: how much of what the GPU can do is used. It needs
- * timestamps, and a GPU: in software the figures say nothing.
+ * that only multiplies and adds in registers, in one process: how much of what the GPU can do is used. And the same with
+ * factors in float16, where the GPU has it. It needs timestamps, and a GPU: in software the figures say nothing.
  */
 import { webgpu } from '@tenon-ml/backend-webgpu';
 import { compile, createKey, release, upload } from '@tenon-ml/core';
@@ -33,6 +33,7 @@ const peakCode = `
 }`;
 
 const times: number[] = [];
+const mixedTimes: number[] = [];
 let device: GPUDevice | undefined;
 // A variable, so that it isn't bundled: it has a binary beside it.
 const dawnName = 'webgpu';
@@ -53,7 +54,7 @@ const backend = webgpu({
     },
   },
   profile: (kernel, milliseconds) => {
-    if (kernel.startsWith('product')) times.push(milliseconds);
+    if (kernel.startsWith('product')) (kernel.includes('of float16') ? mixedTimes : times).push(milliseconds);
   },
 });
 const { device: name, features } = await backend.init();
@@ -62,7 +63,9 @@ const gpu = device;
 
 const key = createKey(1);
 const [a, b] = [upload(key.normal([n, n]), backend), upload(key.foldIn('b').normal([n, n]), backend)];
-const product = compile((x: Tensor, y: Tensor) => matMul(x as Tensor2D, y as Tensor2D), { backend });
+const multiply = (x: Tensor, y: Tensor): Tensor => matMul(x as Tensor2D, y as Tensor2D);
+const product = compile(multiply, { backend });
+const mixed = features['shader-f16'] ? compile(multiply, { backend, precision: 'mixed-float16' }) : undefined;
 const pipeline = gpu.createComputePipeline({
   layout: 'auto',
   compute: { module: gpu.createShaderModule({ code: peakCode }), entryPoint: 'main' },
@@ -98,11 +101,13 @@ async function peakMs(): Promise<number> {
 const peaks: number[] = [];
 for (let round = 0; round < rounds + 3; round++) {
   release(product(a, b));
+  if (mixed) release(mixed(a, b));
   peaks.push(await peakMs());
 }
 await new Promise((resolve) => setTimeout(resolve, 200));
 const [productMs, registerMs] = [median(times.slice(-rounds)), median(peaks.slice(-rounds))];
 const [reached, possible] = [(2 * n ** 3) / productMs / 1e9, peakOperations / registerMs / 1e9];
+const mixedMs = mixed && median(mixedTimes.slice(-rounds));
 console.log(
   JSON.stringify({
     device: name,
@@ -112,6 +117,7 @@ console.log(
     productTflops: reached,
     registerTflops: possible,
     ratio: reached / possible,
+    ...(mixedMs && { mixedMs, mixedTflops: (2 * n ** 3) / mixedMs / 1e9 }),
   }),
 );
 release([a, b]);
