@@ -28,6 +28,7 @@ export * from './ops/random.js';
 export * from './ops/recurrent.js';
 export * from './optimizer.js';
 export * from './philox.js';
+export * from './precision.js';
 export * from './recorder.js';
 export * from './registry.js';
 export * from './safetensors.js';
