@@ -1,10 +1,13 @@
 /**
  * `npm run bench:soak -- [WORKLOAD...] [--backend NAME] [--steps N] [--batch N]`: many steps of every workload, replayed
- * and eager, on the default engine or on another one, that end at the first one which leaves memory behind.
+ * and eager, on the default engine or on another one, that end at the first one which leaves memory behind. 'webgpu-null' is
+ * a GPU that computes nothing, on which memory is handed out as on any other.
  */
 import { parseArgs } from 'node:util';
 import { wasm } from '@tenon-ml/backend-wasm';
 import { webgpu } from '@tenon-ml/backend-webgpu';
+import type { Backend } from '@tenon-ml/core';
+import { openGpus } from './peers/dawn.js';
 import { soak } from './soak_workload.js';
 import { findWorkload, workloads } from './workloads/index.js';
 
@@ -16,9 +19,10 @@ const { values, positionals } = parseArgs({
     backend: { type: 'string', default: 'wasm' },
   },
 });
-const makers = new Map([
-  ['wasm', wasm],
-  ['webgpu', webgpu],
+const makers = new Map<string, (options: { readonly record: boolean }) => Promise<Backend>>([
+  ['wasm', async (options) => wasm(options)],
+  ['webgpu', async (options) => webgpu(options)],
+  ['webgpu-null', async (options) => webgpu({ ...options, gpu: (await openGpus()).idle as never })],
 ]);
 const make = makers.get(values.backend);
 if (!make) {
@@ -35,7 +39,7 @@ for (const workload of chosen) {
   }
   const product = workload.kind === 'product' ? workload.products[0].case : 'step';
   for (const record of [true, false]) {
-    const backend = make({ record });
+    const backend = await make({ record });
     await backend.init();
     const unit = { batch: Number(values.batch ?? workload.batches[0]), case: product };
     const start = performance.now();
