@@ -14,6 +14,8 @@ const NODE_ONLY = ['backends/tfjs_suite.test.ts', 'backends/same_bits.test.ts'];
 const WASM_ONLY = ['backends/wasm/**'];
 /** About the GPU alone; the project `tests` leaves them out too. */
 const WEBGPU_ONLY = ['backends/webgpu/**'];
+/** Properties that pages have no part in, which take as long as much else: once, in Node. */
+const LONG_OF_WEBGPU = ['arenas', 'donated', 'subgroups'].map((name) => `backends/webgpu/${name}.test.ts`);
 /** What needs float16, which SwiftShader lacks, or larger subgroups than its own: the project `webgpu-f16`. */
 const WEBGPU_F16 = [
   'webgpu_f16/**/*.test.ts',
@@ -137,7 +139,7 @@ function webgpuProjects(tests: string): TestProjectInlineConfiguration[] {
       ...inPages(tests, ['@tensorflow/tfjs-backend-webgpu']),
       test: {
         ...common,
-        exclude: [...common.exclude, ...NOT_IN_PAGES],
+        exclude: [...common.exclude, ...NOT_IN_PAGES, ...LONG_OF_WEBGPU],
         name: 'chromium-webgpu',
         provide: { ...provided, ...webgpu, numRuns: RUNS_IN_PAGE, missing: MISSING_CHROMIUM },
         browser: headless(gpuArguments),
