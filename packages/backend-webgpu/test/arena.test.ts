@@ -132,8 +132,11 @@ test('most of the data decide on the arena', () => {
   const made = replay(device, [a[0], b[1], a[2]]);
   expect(made.map((data) => whole(data).buffer)).toEqual([buffer, buffer, buffer]);
   expect(stranger.place).toBeUndefined();
-  expect(stranger.resource).toBeTruthy();
-  expect(b[1].place).toBeDefined();
+  // It has a buffer of its own, and what was only read lies where it did.
+  expect(whole(stranger)).toMatchObject({ offset: 0, size: 80 });
+  expect(whole(stranger).buffer).not.toBe(buffer);
+  expect(b[1].place?.arena.owner(1)).toBe(b[1]);
+  expect(whole(b[1]).buffer).not.toBe(buffer);
 });
 
 test('where there is no memory, all is as it was', () => {
