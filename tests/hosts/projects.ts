@@ -33,11 +33,11 @@ const PAGES_ONLY = ['browser/**/*.test.ts'];
 
 /**
  * Cases of a property on a GPU. Each new shape may be a shader to compile, which takes SwiftShader some 20 ms and lavapipe
- * 100 and more. What the shapes do to a kernel is looked for in Node; in a page, what the page does.
+ * 100 and more. What the shapes do to a kernel is looked for in Node; in a page, what the page does. With TENON_SLOW all.
  */
-const RUNS = 25;
-const RUNS_IN_PAGE = 8;
-const RUNS_ON_LAVAPIPE = 6;
+const cases = (few: number): number => (process.env.TENON_SLOW ? ALL_CASES : few);
+/** fast-check's own. */
+const ALL_CASES = 100;
 
 const MISSING_CHROMIUM = chromiumPath === undefined ? CHROMIUM : '';
 const provided = { requireAll: Boolean(process.env.TENON_REQUIRE_ALL) };
@@ -66,8 +66,8 @@ class Node24Worker extends ForksPoolWorker {
 
 /**
  * Projects that repeat the tests of backends elsewhere: for wasm on Node 24 and in headless Chromium; for webgpu in
- * Node and in Chromium, and apart what not every GPU can; for cuda on what `tenon setup cuda` has built (`npm run test:cuda`). `tests` is this package's
- * folder.
+ * Node and in Chromium, and apart what not every GPU can; for cuda on what `tenon setup cuda` has built (`npm run
+ * test:cuda`). `tests` is this package's folder.
  */
 export function hostProjects(tests: string): TestProjectInlineConfiguration[] {
   // Only where they are asked for by name. vitest takes what any of several `--project=!NAME` lets through, so they could not
@@ -112,7 +112,7 @@ function webgpuProjects(tests: string): TestProjectInlineConfiguration[] {
     exclude: ['**/node_modules/**', ...NODE_ONLY, ...WASM_ONLY],
     setupFiles: [join(tests, 'hosts/gpu_setup.ts')],
   };
-  const webgpu = { backend: 'webgpu', vulkan: {}, numRuns: RUNS } as const;
+  const webgpu = { backend: 'webgpu', vulkan: {}, numRuns: cases(25) } as const;
   return [
     {
       extends: true,
@@ -131,7 +131,7 @@ function webgpuProjects(tests: string): TestProjectInlineConfiguration[] {
         setupFiles: common.setupFiles,
         name: 'webgpu-f16',
         // Few machines have such an adapter: where there is none, these are skipped, with a word, in CI too.
-        provide: { ...webgpu, numRuns: RUNS_ON_LAVAPIPE, requireAll: false, missing: '' },
+        provide: { ...webgpu, numRuns: cases(6), requireAll: false, missing: '' },
         globalSetup: [join(tests, 'hosts/webgpu_f16_setup.ts')],
       },
     },
@@ -141,7 +141,7 @@ function webgpuProjects(tests: string): TestProjectInlineConfiguration[] {
         ...common,
         exclude: [...common.exclude, ...NOT_IN_PAGES, ...LONG_OF_WEBGPU],
         name: 'chromium-webgpu',
-        provide: { ...provided, ...webgpu, numRuns: RUNS_IN_PAGE, missing: MISSING_CHROMIUM },
+        provide: { ...provided, ...webgpu, numRuns: cases(8), missing: MISSING_CHROMIUM },
         browser: headless(gpuArguments),
       },
     },
@@ -161,7 +161,7 @@ function cudaProjects(tests: string): TestProjectInlineConfiguration[] {
         include: [...EVERYWHERE, ...CUDA_ONLY],
         exclude: ['**/node_modules/**', ...NODE_ONLY, ...WASM_ONLY, ...WEBGPU_ONLY, ...CUDA_SETUP],
         setupFiles: [join(tests, 'hosts/gpu_setup.ts')],
-        provide: { ...provided, backend: 'cuda', vulkan: {}, numRuns: RUNS, missing: '' },
+        provide: { ...provided, backend: 'cuda', vulkan: {}, numRuns: ALL_CASES, missing: '' },
       },
     },
     {

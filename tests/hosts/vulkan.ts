@@ -27,7 +27,7 @@ const MANIFESTS = [
 
 /**
  * Mesa's lavapipe, on the processor too, has more features. It takes some three times as long to compile a shader, so
- * that suites take up to twice as long on it; what it has compiled once, it keeps on disk.
+ * that suites take up to two and a half times as long on it; what it has compiled once, it keeps on disk.
  */
 const LAVAPIPE = /^lvp_icd.*\.json$/;
 

@@ -26,7 +26,7 @@ export interface Whereabouts {
   readonly offset: number;
 }
 
-/** The WGSL of parts, their regions in the order of the bindings, the words of their table, and their workgroups. */
+/** The WGSL of parts, the regions and outputs in the order of the bindings, the words of their table, and their workgroups. */
 export interface JoinedParts {
   readonly joined: Joined;
   readonly outputs: readonly number[];
@@ -36,8 +36,9 @@ export interface JoinedParts {
 }
 
 /**
- * Joins graphs that compute the same but for numbers, each on buffers of its own. What lies in the region `arena`, of which `element`s are
- * bound for reading and writing, is read and written there. If there are several graphs, all their outputs lie there.
+ * Joins graphs that compute the same but for numbers, each on buffers of its own. What lies in the region `arena`, of
+ * which `element`s are bound for reading and writing, is read and written there. If there are several graphs, all their
+ * outputs lie there.
  *
  * The code is written once, whatever the number of parts: a table in the uniforms says where a part begins and ends, and
  * where its operands lie.

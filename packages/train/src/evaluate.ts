@@ -150,7 +150,8 @@ export function noBatches(where: string): TenonError {
 
 /**
  * The figures of a model over some data: what `trainer.evaluate` gives for the weights that were saved, bit for bit, in the
- * same precision. That is float32 by default, whatever the model was trained in. Throws `DATA_INVALID` for data without a batch, and the signal's reason where it is aborted.
+ * same precision. That is float32 by default, whatever the model was trained in. Throws `DATA_INVALID` for data without a
+ * batch, and the signal's reason where it is aborted.
  */
 export async function evaluateModel(
   artifact: ModelArtifact,

@@ -31,8 +31,6 @@ export interface TrainFlags extends BackendFlags {
   readonly epochs?: number;
   readonly set: readonly string[];
   readonly data?: string;
-  /** The experiment's own by default. */
-  readonly precision?: Precision;
 }
 
 /** What a training ends with. */
